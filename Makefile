@@ -1,0 +1,93 @@
+# What a stranger needs is `make demo` and `make test`: both make the virtual environment that they run in.
+# Written for GNU make 3.81, which is what macOS has.
+
+SHELL := /bin/sh
+VENV := .venv
+OLDEST := .venv-oldest
+BIN := $(VENV)/bin
+
+# The first Python that is new enough and able to make virtual environments. `make demo PYTHON=/path/to/python` overrides.
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo "$$python" && break; done)
+
+# What pytest leaves out; `make test SELECT=` leaves out nothing. `make test ARGS="-k copy"` adds to it.
+SELECT ?= -m "not slow"
+ARGS ?=
+SLOWEST ?= 10
+RUNS ?= 10
+SEED ?= 1
+LONGEST_MODULE := 400
+
+.PHONY: help demo test check format venv test-oldest clean
+
+help:
+	@echo 'make demo         a table crosses into PostgreSQL on this machine, and is proved equal'
+	@echo 'make test         the everyday tests (all but the slow ones)'
+	@echo 'make check        format, lint, types, import contracts, length of modules'
+	@echo 'make format       put format and order of imports right'
+	@echo 'make venv         make .venv with all that the tests and checks need'
+	@echo 'make test-oldest  some tests with the oldest versions that pyproject.toml allows'
+	@echo 'make clean        remove what these made'
+
+demo: $(VENV)/.local
+	$(BIN)/ashore demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(SELECT) --durations=$(SLOWEST) $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@find src -name '*.py' -exec wc -l {} \; | awk '$$1 > $(LONGEST_MODULE) \
+		{ print $$2 ": " $$1 " lines, and a module has at most $(LONGEST_MODULE)"; long = 1 } END { exit long }'
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+venv: $(VENV)/.dev
+
+# The oldest versions are pinned in constraints-oldest.txt; a test keeps that file and pyproject.toml equal.
+test-oldest: $(OLDEST)/.dev
+	$(OLDEST)/bin/python -m pytest -m "not slow and not needs_debian_postgres and not needs_dynamodb_local" \
+		-W default tests/unit tests/integration/test_local_postgres.py tests/integration/test_local_dynamodb.py $(ARGS)
+
+# These two are there once their programs are.
+ifneq ($(wildcard tests/chaos/run),)
+.PHONY: chaos
+chaos: $(VENV)/.dev
+	$(BIN)/python tests/chaos/run --runs $(RUNS) --seed $(SEED)
+endif
+ifneq ($(wildcard tests/planted/run),)
+.PHONY: planted
+planted: $(VENV)/.dev
+	$(BIN)/python tests/planted/run $(ARGS)
+endif
+
+clean:
+	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The stamps make set-up run again when what is to be installed has changed, and only then.
+$(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
+	@touch $@ $(VENV)/.local
+
+$(OLDEST)/.dev: pyproject.toml constraints-oldest.txt | $(OLDEST)/bin/python
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[local,dev]'
+	@touch $@
+
+$(VENV)/bin/python $(OLDEST)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo 'Ashore needs Python 3.11 or newer, with its venv module; none was found on the path.'; \
+		echo 'Debian and Ubuntu: apt install python3 python3-venv. macOS: brew install python@3.13.'; \
+		echo 'Or name one: make demo PYTHON=/path/to/python3.13'; \
+		exit 1; \
+	fi
+	"$(PYTHON)" -m venv $(@D)/..
