@@ -1,0 +1,1 @@
+"""Declarations of entities, and the pure functions between items and rows that they are compiled into."""

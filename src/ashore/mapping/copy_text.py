@@ -1,0 +1,129 @@
+"""Rows → COPY text: the general path's writer, and the lines of copies."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from ashore.mapping.document import decode, encode
+from ashore.mapping.match import matches
+from ashore.mapping.plan import EXTRA, RESIDUE, ChildPlan, CopyPlan, EntityPlan, copy_columns
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.types import containers
+from ashore.mapping.types.base import COPY_NULL, ColumnType, escape
+from ashore.model.attribute import TypedValue
+from ashore.model.item import Item
+
+
+def entity_columns(plan: EntityPlan) -> tuple[str, ...]:
+    """The columns of the entity's COPY data, in order."""
+    return copy_columns(plan.record, tuple(column.column for column in plan.key))
+
+
+def child_columns(child: ChildPlan) -> tuple[str, ...]:
+    """The columns of a child table's COPY data, in order."""
+    return copy_columns(child.record, (*(theirs for theirs, _ in child.parent), child.order))
+
+
+def copies_columns(copies: CopyPlan) -> tuple[str, ...]:
+    """The columns of the copies' COPY data, in order."""
+    keys = [column.name for column in copies.table.primary_key.columns]
+    return (*keys, *(name for name, _ in copies.links), "item")
+
+
+def entity_types(plan: EntityPlan) -> dict[str, ColumnType]:
+    """The type of each of `entity_columns`."""
+    return {**plan.column_types, EXTRA: containers.jsonb, RESIDUE: containers.jsonb}
+
+
+def child_types(plan: EntityPlan, child: ChildPlan) -> dict[str, ColumnType]:
+    """The type of each of `child_columns` but the order's, which is an int."""
+    parents = plan.column_types
+    types = {theirs: parents[ours] for theirs, ours in child.parent}
+    types |= {column.column: column.type for column in child.record.columns}
+    return {**types, EXTRA: containers.jsonb, RESIDUE: containers.jsonb}
+
+
+def line(columns: tuple[str, ...], types: Mapping[str, ColumnType], row: Mapping[str, Any]) -> str:
+    """One row as a line of COPY text, without its newline. A column without a type is written as it prints."""
+    texts = []
+    for name in columns:
+        value = row[name]
+        if value is None:
+            texts.append(COPY_NULL)
+        else:
+            texts.append(types[name].copy(value) if name in types else str(value))
+    return "\t".join(texts)
+
+
+def link_values(copies: CopyPlan, of: TypedValue) -> dict[str, Any]:
+    """The original's columns that a copy names by its attribute `of`; all None where it names none."""
+    texts = None
+    for content in of.values():
+        texts = copies.link.match(content) if isinstance(content, str) else None
+    if texts is None:
+        return {name: None for name, _ in copies.links}
+    values = {}
+    for name, kind in copies.links:
+        try:
+            values[name] = None if kind.parse is None else kind.parse(texts[name])
+        except UnfitError:
+            return {name: None for name, _ in copies.links}
+    return values
+
+
+def copy_line(plan: EntityPlan, copies: CopyPlan, generation: int, item: Item, raw: bytes) -> str:
+    """The line of a copy: its key, the original's columns that it names, and the whole item as DynamoDB JSON.
+
+    An item with U+0000 in it, which jsonb cannot hold, is kept as ``{"JSON64": base64 of its JSON}``.
+
+    Raises:
+        UnfitError: `nul_in_text`, where its key holds U+0000.
+    """
+    keys = [item[plan.partition_key.name][plan.partition_key.type]]
+    if plan.sort_key is not None:
+        keys.append(item[plan.sort_key.name][plan.sort_key.type])
+    if matches(copies.generations[generation], keys[0], keys[-1] if plan.sort_key else None) is None:
+        raise UnfitError("unmatched")
+    texts = [_key_copy(kind, text) for kind, text in zip(_key_kinds(plan), keys, strict=True)]
+    links = link_values(copies, item.get(copies.of, {}))
+    types = dict(copies.links)
+    texts += [COPY_NULL if value is None else types[name].copy(value) for name, value in links.items()]
+    return "\t".join([*texts, _whole(raw)])
+
+
+def _key_kinds(plan: EntityPlan) -> list[str]:
+    return [plan.partition_key.type, *([plan.sort_key.type] if plan.sort_key else [])]
+
+
+def _key_copy(kind: str, text: str) -> str:
+    if "\0" in text:
+        raise UnfitError("nul_in_text")
+    return "\\\\x" + base64.b64decode(text).hex() if kind == "B" else escape(text)
+
+
+def _whole(raw: bytes) -> str:
+    if rb"\u0000" in raw and any("\0" in text for text in _texts(decode(raw))):
+        raw = encode({"JSON64": base64.b64encode(raw).decode()})
+    return raw.decode().replace("\\", "\\\\")
+
+
+def _texts(value: Any) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for key, member in value.items() for text in (key, *_texts(member))]
+        case list():
+            return [text for member in value for text in _texts(member)]
+        case _:
+            return []
+
+
+def whole_item(stored: Mapping[str, Any]) -> Item:
+    """The item that a copy's row holds."""
+    if isinstance(stored.get("JSON64"), str):
+        item: Item = decode(base64.b64decode(stored["JSON64"]))
+        return item
+    return stored

@@ -1,0 +1,68 @@
+"""What becomes of a chunk: the seam between reading items and writing rows.
+
+`Encoder.encode` is the hot path. Whatever is on its other side (generated Python today) takes raw items and
+returns COPY bytes by table, counts by outcome, and the items that it could not place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """An item that cannot be rows, kept whole.
+
+    `reason` is one of the words of `ashore.mapping.reasons`; `attribute` is the path of the attribute that is to
+    blame, if one is. `raw` is the item's DynamoDB JSON as it was read. `detail` never holds a value.
+    """
+
+    entity: str | None
+    attribute: str | None
+    reason: str
+    detail: str
+    key: str
+    raw: bytes
+
+
+Shape = frozenset[tuple[str, str]]
+"""The attributes of an item and their types: what makes two items of one entity differ in form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """An item that stands for its shape; a witness compares it with what its rows give back."""
+
+    entity: str
+    shape: Shape
+    raw: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Encoded:
+    """What a chunk of raw items became.
+
+    Every item of the chunk is counted once in `counts`: under ``(entity, "rows")``, ``(entity, "copy")``,
+    ``(entity or None, "rejected")``, ``(entity, "other")`` (declared but not of this load), ``(None, "not_yet")``
+    or ``(rule name, "left_out")``. `copy_data` maps a target table's full name to COPY text lines (each ends in a
+    newline) for the columns that `Encoder.columns` names; `row_counts` has the number of these lines. `samples` are the
+    first items of each shape, as many as the encoder was asked for.
+    """
+
+    copy_data: dict[str, bytes] = field(default_factory=dict)
+    row_counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[tuple[str | None, str], int] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+
+class Encoder(Protocol):
+    """Turns chunks of raw items into COPY data for PostgreSQL's text format with its default options."""
+
+    columns: dict[str, tuple[str, ...]]
+    """Full table name → the columns of its COPY data, in order."""
+
+    def encode(self, items: Sequence[bytes]) -> Encoded:
+        """Encode a chunk; never raises for bad items, each of which ends in `Encoded.rejected`."""

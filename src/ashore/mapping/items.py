@@ -1,0 +1,167 @@
+"""Rows → item: what `to_rows` did, undone from what the rows hold now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ashore.errors import AshoreError
+from ashore.mapping import residue as residue_column
+from ashore.mapping.document import Residue, to_plain, to_typed
+from ashore.mapping.plan import EXTRA, RESIDUE, ColumnPlan, EntityPlan, RecordPlan
+from ashore.mapping.pointer import token, unescape
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.rows import Rows, key_of, render
+from ashore.model.attribute import ABSENT, NULL, TypedValue, same
+
+Item = dict[str, TypedValue]
+
+
+@dataclass(eq=False, kw_only=True)
+class RowNotAnItemError(AshoreError):
+    """A row holds something that no item could have given: it was written past the declaration."""
+
+    table: str
+    column: str
+    found: str
+
+    code = "ASH210"
+    exit_code = 1
+
+    def what(self) -> str:
+        """Which column of which table holds what."""
+        return f"table {self.table!r}: column {self.column!r} holds {self.found}, so the row cannot become an item"
+
+    def hint(self) -> str:
+        """How to mend the row."""
+        return f"set {self.column!r} to a JSON object or to NULL"
+
+
+def from_rows(plan: EntityPlan, rows: Rows) -> Item:
+    """The item that the rows are. Columns win over what `residue` says of an older value of theirs.
+
+    Args:
+        plan: The entity's plan.
+        rows: Values as psycopg gives them, jsonb decoded by `ashore.mapping.document.decode`; children in any order.
+
+    Raises:
+        RowNotAnItemError: `extra` or `residue` is not an object.
+    """
+    residue = _residue(plan.record, rows.row)
+    item = record_members(plan.record, rows.row, residue, known=_known(plan))
+    for child, of_child in zip(plan.children, rows.children, strict=True):
+        value = _list(child.record, sorted(of_child, key=lambda row: int(row[child.order])))
+        if not of_child:
+            entry = residue.get(child.pointer)
+            value = entry if isinstance(entry, Mapping) else ABSENT
+        if value:
+            item[child.attribute] = value
+    for derived in plan.derived:
+        value = _own(residue.get(derived.pointer), render(derived, rows.row, plan))
+        if value:
+            item[derived.attribute] = value
+    partition, sort = key_of(plan, rows.row)
+    for key, text in ((plan.partition_key, partition), (plan.sort_key, sort)):
+        if key is not None:
+            item[key.name] = _own(residue.get(token(key.name)), {key.type: text})
+    return item
+
+
+def _own(entry: Any, rendered: TypedValue) -> TypedValue:
+    """What an item had in place of what is rendered, as long as the same is rendered still."""
+    if isinstance(entry, list) and len(entry) == 2 and same(entry[1], rendered):  # noqa: PLR2004 (own, rendered)
+        own: TypedValue = entry[0]
+        return own
+    return rendered
+
+
+def _known(plan: EntityPlan) -> frozenset[str]:
+    keys = {plan.partition_key.name, *([plan.sort_key.name] if plan.sort_key else [])}
+    return frozenset(
+        keys | {child.attribute for child in plan.children} | {derived.attribute for derived in plan.derived}
+    )  # fmt: skip
+
+
+def _residue(record: RecordPlan, row: Mapping[str, Any]) -> Residue:
+    stored = row.get(RESIDUE)
+    if stored is not None and not isinstance(stored, Mapping):
+        raise RowNotAnItemError(table=record.table.fullname, column=RESIDUE, found=f"a {type(stored).__name__}")
+    return residue_column.from_column(stored)
+
+
+def _list(record: RecordPlan, rows: Sequence[Mapping[str, Any]]) -> TypedValue:
+    members = [record_members(record, row, _residue(record, row), known=frozenset()) for row in rows]
+    return {"L": [{"M": member} for member in members]}
+
+
+def record_members(record: RecordPlan, row: Mapping[str, Any], residue: Residue, *, known: frozenset[str]) -> Item:
+    """The attributes that a record's columns, constants and `extra` give; `known` are the names that others give."""
+    members: Item = {}
+    extra = row.get(EXTRA) or {}
+    if not isinstance(extra, Mapping):
+        raise RowNotAnItemError(table=record.table.fullname, column=EXTRA, found=f"a {type(extra).__name__}")
+    for name, plain in extra.items():
+        members[name] = to_typed(plain, token(name), residue)
+    for name, value in record.constant:
+        entry = residue.get(token(name))
+        members[name] = entry if isinstance(entry, Mapping) else value
+    for column in sorted(record.columns, key=lambda one: len(one.path)):
+        _place(members, column.path, restore(column, row[column.column], residue))
+    taken = known | {column.path[0] for column in record.columns} | {name for name, _ in record.constant} | extra.keys()
+    for path, entry in residue.items():
+        name = unescape(path[1:])
+        if path.count("/") == 1 and name not in taken and isinstance(entry, Mapping) and _fits_nowhere(name, entry):
+            members[name] = entry
+    return {name: value for name, value in members.items() if value}
+
+
+def _fits_nowhere(name: str, entry: TypedValue) -> bool:
+    """Whether an attribute without a column could not be in `extra`: else its absence there is what counts."""
+    if "\0" in name:
+        return True
+    try:
+        to_plain(entry, "", {})
+    except UnfitError:
+        return True
+    return False
+
+
+def _place(members: Item, path: tuple[str, ...], value: TypedValue) -> None:
+    """Put a value at its path. A value that is there makes maps of what is on its way; an absent one changes nothing."""
+    if len(path) == 1:
+        members[path[0]] = value
+        return
+    if not value:
+        return
+    top, *steps, last = path
+    whole = {"M": dict(members.get(top, ABSENT).get("M", {}))}
+    inner = whole["M"]
+    for step in steps:
+        deeper = {"M": dict(inner.get(step, ABSENT).get("M", {}))}
+        inner[step] = deeper
+        inner = deeper["M"]
+    inner[last] = value
+    members[top] = whole
+
+
+def restore(column: ColumnPlan, value: Any, residue: Residue) -> TypedValue:
+    """The attribute that a column's value is; a residue entry that converts to that very value comes first."""
+    entry = residue.get(column.pointer)
+    if column.type.name == "jsonb" and value is not None:
+        return to_typed(value, column.pointer, residue)
+    if isinstance(entry, Mapping) and _is_still(column, entry, value):
+        return entry
+    if value is None:
+        return NULL if column.explicit_null else ABSENT
+    return column.type.to_attribute(value)
+
+
+def _is_still(column: ColumnPlan, entry: TypedValue, value: Any) -> bool:
+    if not entry or "NULL" in entry:
+        return value is None
+    try:
+        converted = column.type.to_column(entry)
+    except UnfitError:
+        return value is None and column.unfit == "residue"
+    return value is not None and column.type.same(converted, value)

@@ -1,0 +1,103 @@
+"""Which entity an item is of, by its key alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from ashore.mapping.plan import EntityPlan, Generation, Plan, RulePlan
+from ashore.mapping.reasons import UnfitError
+from ashore.model.attribute import kind
+from ashore.model.item import Item
+
+KeyTexts = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AsRow:
+    """The item is a row of `entity`, its key of this generation."""
+
+    entity: EntityPlan
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AsCopy:
+    """The item is a copy of one of `entity`'s."""
+
+    entity: EntityPlan
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A rule speaks of the item: it does not become a row."""
+
+    rule: RulePlan
+
+    @property
+    def count(self) -> tuple[str | None, str]:
+        """Where `Encoded.counts` has it."""
+        outcome: Literal["not_yet", "left_out"] = self.rule.rule.outcome
+        return self.rule.rule.name, outcome
+
+
+Match = AsRow | AsCopy | Ruled | None
+
+
+def key_texts(plan: Plan, item: Item) -> KeyTexts:
+    """The wire content of the item's key attributes: text, a number's text or base64.
+
+    Raises:
+        UnfitError: `unreadable`, where the item lacks a key attribute or one has another type than declared.
+    """
+    texts = []
+    for key in (plan.partition_key, plan.sort_key):
+        if key is None:
+            texts.append(None)
+            continue
+        value = item.get(key.name, {})
+        text = value.get(key.type)
+        if not isinstance(text, str) or not text:
+            detail = f"key attribute {key.name!r} is {kind(value)}, declared as {key.type}"
+            raise UnfitError("unreadable", detail=detail)
+        texts.append(text)
+    partition, sort = texts
+    return partition or "", sort
+
+
+def matcher(plan: Plan) -> Callable[[str, str | None], Match]:
+    """A function from key texts to what the item is; entities before `leave_out` before `not_yet`."""
+    forms: list[tuple[Generation, AsRow | AsCopy]] = []
+    for entity in plan.entities.values():
+        forms += [(generation, AsRow(entity, place)) for place, generation in enumerate(entity.generations)]
+        if entity.copies is not None:
+            forms += [(generation, AsCopy(entity, place)) for place, generation in enumerate(entity.copies.generations)]
+
+    def match(partition: str, sort: str | None) -> Match:
+        for generation, found in forms:
+            if matches(generation, partition, sort) is not None:
+                return found
+        for rule in plan.rules:
+            if rule.partition.matches(partition) and (sort is None or rule.sort.matches(sort)):
+                return Ruled(rule)
+        return None
+
+    return match
+
+
+def matches(generation: Generation, partition: str, sort: str | None) -> dict[str, str] | None:
+    """What the placeholders of both patterns take; None where a text does not match, or the two disagree."""
+    taken = generation.partition.match(partition)
+    if taken is None or generation.sort is None or sort is None:
+        return taken
+    more = generation.sort.match(sort)
+    if more is None or any(taken.get(name, text) != text for name, text in more.items()):
+        return None
+    return taken | more
+
+
+def selected(plan: Plan, names: Collection[str] | None) -> frozenset[str]:
+    """The names of the chosen entities; all where None. Unknown names are the caller's to refuse."""
+    return frozenset(plan.entities if names is None else names)

@@ -1,0 +1,274 @@
+"""Item → rows: the general path, which takes every item that the declaration allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ashore.mapping import residue as residue_column
+from ashore.mapping.document import Residue, to_plain
+from ashore.mapping.match import matches
+from ashore.mapping.plan import (
+    EXTRA,
+    KEY_BYTES,
+    RESIDUE,
+    ChildPlan,
+    ColumnPlan,
+    DerivedPlan,
+    EntityPlan,
+    KeyColumn,
+    RecordPlan,
+    Row,
+)
+from ashore.mapping.pointer import token
+from ashore.mapping.reasons import UnfitError
+from ashore.model.attribute import ABSENT, NULL, TypedValue, same
+from ashore.model.item import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """An item's rows: one of the entity's table, and those of each child table, in the plan's order."""
+
+    row: Row
+    children: tuple[list[Row], ...]
+
+
+def to_rows(plan: EntityPlan, item: Item, generation: int = 0) -> Rows:
+    """The rows of an item whose key is of the given generation.
+
+    `from_rows(plan, to_rows(plan, item))` is the item again, except for what an `unfit` policy of "strip" took out.
+
+    Raises:
+        UnfitError: The item cannot be rows; it says which attribute is to blame.
+    """
+    rest = dict(item)
+    residue: Residue = {}
+    row = _key_row(plan, rest, generation, residue)
+    children = tuple(_child_rows(child, rest.pop(child.attribute, ABSENT), row, residue) for child in plan.children)
+    derived = [(one, rest.pop(one.attribute, ABSENT)) for one in plan.derived]
+    row |= record_row(plan.record, rest, residue)
+    for one, own in derived:
+        rendered = render(one, row, plan)
+        if not same(own, rendered):
+            residue[one.pointer] = [own, rendered]
+    row[RESIDUE] = residue_column.to_column(residue)
+    return Rows(row, children)
+
+
+def _key_row(plan: EntityPlan, rest: dict[str, TypedValue], generation: int, residue: Residue) -> Row:
+    form = plan.generations[generation]
+    partition = rest.pop(plan.partition_key.name)[plan.partition_key.type]
+    sort = None if plan.sort_key is None else rest.pop(plan.sort_key.name)[plan.sort_key.type]
+    texts = matches(form, partition, sort)
+    if texts is None:
+        raise UnfitError("unmatched")
+    if len(partition) + len(sort or "") > KEY_BYTES // 4:
+        length = sum(len(text.encode()) for text in texts.values())
+        if length > KEY_BYTES:
+            raise UnfitError("key_too_long", detail=f"{length} bytes, an index holds {KEY_BYTES}")
+    row = {column.column: key_value(column, texts[column.column]) for column in plan.key}
+    if generation:
+        for name, own, rendered in zip(
+            (plan.partition_key, plan.sort_key), (partition, sort), key_of(plan, row), strict=True
+        ):  # fmt: skip
+            if name is not None and own != rendered:
+                residue[token(name.name)] = [{name.type: own}, {name.type: rendered}]
+    return row
+
+
+def key_value(column: KeyColumn, text: str) -> Any:
+    """The value of a key column.
+
+    Raises:
+        UnfitError: The text does not fit the column, or the column would not give it back as it is spelled.
+    """
+    kind = column.type
+    try:
+        if column.typed_as is not None:
+            typed = {column.typed_as: text}
+            value = kind.to_column(typed)
+            if not same(kind.to_attribute(value), typed):
+                raise UnfitError("key_spelling", column.column)
+            return value
+        if kind.parse is None or kind.render is None:
+            message = f"column type {kind.name} cannot be part of a key's text"
+            raise TypeError(message)
+        value = kind.parse(text)
+    except UnfitError as unfit:
+        raise unfit.at(column.column) from None
+    if kind.render(value) != text:
+        raise UnfitError("key_spelling", column.column)
+    return value
+
+
+def key_of(plan: EntityPlan, row: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The wire content of the key that the current generation gives a row."""
+    form = plan.generations[0]
+    texts = {column.column: _key_text(column, row[column.column]) for column in plan.key}
+    return form.partition.render(texts), None if form.sort is None else form.sort.render(texts)
+
+
+def _key_text(column: KeyColumn, value: Any) -> str:
+    if column.typed_as is not None:
+        text: str = column.type.to_attribute(value)[column.typed_as]
+        return text
+    return str(value) if column.type.render is None else column.type.render(value)
+
+
+def record_row(record: RecordPlan, rest: dict[str, TypedValue], residue: Residue) -> Row:
+    """The columns of a record, `extra` included and `residue` not; `rest` is used up, `residue` is added to."""
+    for name, value in record.constant:
+        own = rest.pop(name, ABSENT)
+        if not same(own, value):
+            residue[token(name)] = own
+    row: Row = {}
+    nested = [column for column in record.columns if len(column.path) > 1]
+    for column in nested:
+        row[column.column] = fill(column, _take(rest, column.path), residue)
+    for column in record.columns:
+        if len(column.path) == 1:
+            row[column.column] = fill(column, rest.pop(column.path[0], ABSENT), residue)
+    row[EXTRA] = _extra(record, rest, residue)
+    return row
+
+
+def _take(rest: dict[str, TypedValue], path: tuple[str, ...]) -> TypedValue:
+    """Take the value at a path out of its map; the maps on the way are copied, the item stays as it was."""
+    top, *steps = path
+    value = rest.get(top, ABSENT)
+    trail = []
+    for step in steps:
+        members = value.get("M")
+        if members is None or step not in members:
+            return ABSENT
+        trail.append((step, members))
+        value = members[step]
+    rebuilt: TypedValue | None = None
+    for step, members in reversed(trail):
+        without = {name: member for name, member in members.items() if name != step}
+        if rebuilt is not None:
+            without = {name: rebuilt if name == step else member for name, member in members.items()}
+        rebuilt = {"M": without}
+    if rebuilt is not None:
+        rest[top] = rebuilt
+    return value
+
+
+def fill(column: ColumnPlan, value: TypedValue, residue: Residue) -> Any:
+    """A column's value, None for NULL; what it cannot give back goes to `residue`.
+
+    Raises:
+        UnfitError: The column cannot hold the value, and the policy is to reject.
+    """
+    filled = None
+    if not value:
+        if column.explicit_null:
+            residue[column.pointer] = value
+    elif "NULL" in value:
+        if not column.explicit_null:
+            residue[column.pointer] = NULL
+    else:
+        try:
+            filled = _converted(column, value, residue)
+        except UnfitError as unfit:
+            if column.unfit == "strip" and unfit.reason in {"nul_in_text", "nul_in_name"}:
+                filled = _converted(column, stripped(value), residue)
+            elif column.unfit == "residue":
+                residue[column.pointer] = value
+            else:
+                raise unfit.at(".".join(column.path)) from None
+    if filled is None and column.required:
+        raise UnfitError("missing", ".".join(column.path))
+    return filled
+
+
+def _converted(column: ColumnPlan, value: TypedValue, residue: Residue) -> Any:
+    if column.type.name == "jsonb":
+        nested: Residue = {}
+        plain = to_plain(value, column.pointer, nested)
+        residue.update(nested)
+        return plain
+    filled = column.type.to_column(value)
+    if not same(column.type.to_attribute(filled), value):
+        residue[column.pointer] = value
+    return filled
+
+
+def _extra(record: RecordPlan, rest: Mapping[str, TypedValue], residue: Residue) -> dict[str, Any] | None:
+    extra = {}
+    for name, value in rest.items():
+        policy = record.unfit_of(name)
+        nested: Residue = {}
+        try:
+            if "\0" in name:
+                raise UnfitError("nul_in_name")
+            extra[name] = to_plain(value, token(name), nested)
+        except UnfitError as unfit:
+            if policy == "residue":
+                nested = {token(name): value}
+            elif policy == "strip" and unfit.reason == "nul_in_text":
+                nested = {}
+                extra[name] = to_plain(stripped(value), token(name), nested)
+            else:
+                raise unfit.at(name.replace("\0", "␀")) from None
+        residue.update(nested)
+    return extra or None
+
+
+def stripped(value: TypedValue) -> TypedValue:
+    """A typed value with U+0000 taken out of all its texts and names."""
+
+    def strip(content: Any) -> Any:
+        match content:
+            case str():
+                return content.replace("\0", "")
+            case list():
+                return [strip(member) for member in content]
+            case Mapping():
+                return {strip(key): strip(member) for key, member in content.items()}
+            case _:
+                return content
+
+    clean = strip(value)
+    return {"SS": sorted(set(clean["SS"]))} if "SS" in clean else clean
+
+
+def _child_rows(child: ChildPlan, value: TypedValue, parent: Row, residue: Residue) -> list[Row]:
+    if not value:
+        return []
+    elements = value.get("L")
+    if elements == [] or "NULL" in value:
+        residue[child.pointer] = value
+        return []
+    if elements is None or not all("M" in element for element in elements):
+        if child.unfit != "residue":
+            raise UnfitError("not_a_record", child.attribute)
+        residue[child.pointer] = value
+        return []
+    rows = []
+    for place, element in enumerate(elements):
+        own: Residue = {}
+        try:
+            row = record_row(child.record, dict(element["M"]), own)
+        except UnfitError as unfit:
+            raise UnfitError(unfit.reason, f"{child.attribute}[{place}].{unfit.attribute}", unfit.detail) from None
+        row |= {theirs: parent[ours] for theirs, ours in child.parent}
+        row[child.order] = place
+        row[RESIDUE] = residue_column.to_column(own)
+        rows.append(row)
+    return rows
+
+
+def render(derived: DerivedPlan, row: Mapping[str, Any], plan: EntityPlan) -> TypedValue:
+    """A derived attribute as its template gives it; absent while a column that it needs is NULL."""
+    types = plan.column_types
+    values = {name: row[name] for name in derived.pattern.columns}
+    if any(value is None for value in values.values()):
+        return ABSENT
+    if derived.whole is not None:
+        return derived.whole.to_attribute(values[derived.pattern.columns[0]])
+    texts = {name: str(value) if (spell := types[name].render) is None else spell(value) for name, value in values.items()}
+    return {"S": derived.pattern.render(texts)}
+
