@@ -1,0 +1,87 @@
+"""What a source needs to be allowed, and whether it is."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from botocore.session import Session
+
+from ashore.dynamodb.errors import SourceError
+from ashore.dynamodb.export import ExportSource
+from ashore.dynamodb.scan import TableSource
+from ashore.errors import Problem
+
+Source = TableSource | ExportSource
+
+
+def required_permissions(source: Source) -> list[dict[str, Any]]:
+    """The statements of the least IAM policy that lets `source` be read; asks nobody.
+
+    Empty for an export in a folder. A bucket encrypted with a KMS key of one's own also needs kms:Decrypt on it.
+    """
+    match source:
+        case TableSource():
+            return [
+                {
+                    "Sid": "AshoreReadTable",
+                    "Effect": "Allow",
+                    "Action": [
+                        "dynamodb:BatchGetItem",
+                        "dynamodb:DescribeContinuousBackups",
+                        "dynamodb:DescribeTable",
+                        "dynamodb:DescribeTimeToLive",
+                        "dynamodb:Scan",
+                    ],
+                    "Resource": _table_arn(source),
+                }
+            ]
+        case ExportSource():
+            return _bucket_permissions(source)
+        case _:
+            assert_never(source)
+
+
+def check_access(source: Source) -> list[Problem]:
+    """Try what a load will need: describe the table and read one item, or read the manifests of the export.
+
+    Costs at most one page of one item. Problems are returned, not raised.
+    """
+    try:
+        source.describe()
+        if isinstance(source, TableSource):
+            source.probe()
+    except SourceError as error:
+        where = f"table {source.table}" if isinstance(source, TableSource) else f"export {source.path}"
+        return [Problem(where=where, what=error.what(), hint=error.hint())]
+    return []
+
+
+def _table_arn(source: TableSource) -> str:
+    if source.table.startswith("arn:"):
+        return source.table
+    session = Session(profile=source.profile)
+    region = source.region or session.get_config_variable("region") or "*"
+    partition = "aws" if region == "*" else session.get_partition_for_region(region)
+    return f"arn:{partition}:dynamodb:{region}:*:table/{source.table}"
+
+
+def _bucket_permissions(source: ExportSource) -> list[dict[str, Any]]:
+    if not source.path.startswith("s3://"):
+        return []
+    bucket, _, prefix = source.path.removeprefix("s3://").partition("/")
+    below = f"{prefix.strip('/')}/*" if prefix.strip("/") else "*"
+    return [
+        {
+            "Sid": "AshoreListExport",
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket"],
+            "Resource": f"arn:aws:s3:::{bucket}",
+            "Condition": {"StringLike": {"s3:prefix": [below]}},
+        },
+        {
+            "Sid": "AshoreReadExport",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject"],
+            "Resource": f"arn:aws:s3:::{bucket}/{below}",
+        },
+    ]

@@ -1,0 +1,195 @@
+"""Items from an *Export to S3*: DynamoDB JSON in gzip files, in a bucket or copied to a folder."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from gzip import BadGzipFile
+from typing import Any, BinaryIO, Protocol, cast
+
+from isal import igzip, igzip_lib
+
+from ashore.dynamodb.errors import ExportDamaged, SourceChanged, StorageFailed
+from ashore.dynamodb.lines import BrokenLine, items_of
+from ashore.dynamodb.manifest import DataFile, Manifest, find_export, read_manifest
+from ashore.dynamodb.settings import Aws
+from ashore.dynamodb.storage import Storage, storage_at
+from ashore.model.chunk import Chunk, Estimate, Position, Unit
+
+block_bytes = 256 * 1024
+"""Decompressed bytes that are split into lines at once: small enough to stay in a core's cache."""
+
+
+_broken_gzip = (BadGzipFile, cast("type[Exception]", igzip_lib.IsalError))
+
+
+class _Reader(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSource:
+    """An export as a source of items.
+
+    `path` is a folder or ``s3://bucket/prefix``: the export's own folder, the ``AWSDynamoDB`` folder, or its parent
+    when it holds exactly one export. One unit is one data file. A position is
+    ``{"items": n, "lines": n, "offset": decompressed bytes}``, all from the beginning of the file.
+
+    Guarantees:
+        - A file's MD5 is compared with the manifest before its first item is handed out, on each call of `read`.
+        - The last chunk of a file is handed out only if the file held as many items as the manifest says.
+        - About `chunk_bytes` of decompressed lines, or `chunk_items` items, are in memory at a time.
+    """
+
+    path: str
+    region: str | None = None
+    endpoint_url: str | None = None
+    profile: str | None = None
+    chunk_bytes: int = 4 * 1024 * 1024
+    chunk_items: int = 4_000
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The export's identity, wherever it was copied to."""
+        manifest = self.describe()
+        return {
+            "kind": "export",
+            "export_arn": manifest.export_arn,
+            "table_arn": manifest.table_arn,
+            "files_md5": manifest.files_md5,
+        }
+
+    def describe(self) -> Manifest:
+        """What the export says of itself; read and checked once.
+
+        Raises:
+            ExportNotFound, SeveralExports, ExportUnsupported, ExportDamaged, StorageFailed
+        """
+        return self._manifest
+
+    def units(self) -> list[Unit]:
+        """One unit a data file, in the order of the manifest."""
+        return [Unit(name=file.name, items=file.items) for file in self.describe().files]
+
+    def estimate(self) -> Estimate:
+        """What the manifest says; nothing is billed by DynamoDB."""
+        manifest = self.describe()
+        taken = "" if manifest.exported_at is None else f" as of {manifest.exported_at:%Y-%m-%d %H:%M:%S %Z}"
+        note = f"an export{taken}: it takes nothing from the table"
+        if manifest.location.startswith("s3://"):
+            note += f"; {len(manifest.files)} GET requests to S3 cost less than a cent per ten thousand"
+        return Estimate(items=manifest.items, bytes=manifest.bytes, read_units=0.0, dollars=0.0, note=note)
+
+    def read(self, unit: Unit, after: Position | None) -> Iterator[Chunk]:
+        """Read one data file. A file in a bucket is first downloaded into a temporary one.
+
+        Raises:
+            ExportDamaged: The file is not what the manifest says, or a line of it is broken.
+            StorageFailed: It cannot be read.
+            SourceChanged: The unit or the position is not of this export.
+        """
+        file = self.describe().file(unit.name)
+        if file is None:
+            raise SourceChanged(unit.name, "the export has no such file")
+        with self._storage.below("data").open(file.name) as content:
+            self._check_md5(file, content)
+            content.seek(0)
+            lines = igzip.IGzipFile(fileobj=content, mode="rb")  # type: ignore[no-untyped-call]  # isal does not say
+            yield from self._chunks(file, lines, after)
+
+    @cached_property
+    def _storage(self) -> Storage:
+        aws = Aws(region=self.region, endpoint_url=self.endpoint_url, profile=self.profile)
+        return find_export(storage_at(self.path, aws))
+
+    @cached_property
+    def _manifest(self) -> Manifest:
+        return read_manifest(self._storage)
+
+    def _check_md5(self, file: DataFile, content: BinaryIO) -> None:
+        digest = hashlib.md5(usedforsecurity=False)
+        while block := self._read(content, 1024 * 1024):
+            digest.update(block)
+        actual = base64.b64encode(digest.digest()).decode("ascii")
+        if actual != file.md5:
+            raise self._damaged(file, f"its MD5 is {actual}, but the manifest says {file.md5}")
+
+    def _chunks(self, file: DataFile, lines: _Reader, after: Position | None) -> Iterator[Chunk]:
+        at = _At(file.name, after)
+        self._skip(file, lines, at.offset)
+        items: list[bytes] = []
+        taken = 0
+        rest = b""
+        while block := self._unzip(file, lines, block_bytes, at.lines):
+            whole = (rest + block).split(b"\n")
+            length = len(rest) + len(block)
+            rest = whole.pop()
+            length -= len(rest)
+            items += self._items(file, whole, length, at)
+            taken += length
+            if taken >= self.chunk_bytes or len(items) >= self.chunk_items:
+                yield Chunk(items=items, position=at.position(), last=False, bytes_read=taken)
+                items, taken = [], 0
+        if rest:
+            items += self._items(file, [rest], len(rest), at)
+            taken += len(rest)
+        if at.items != file.items:
+            raise self._damaged(file, f"it holds {at.items} items, but the manifest says {file.items}")
+        yield Chunk(items=items, position=at.position(), last=True, bytes_read=taken)
+
+    def _skip(self, file: DataFile, lines: _Reader, offset: int) -> None:
+        left = offset
+        while left:
+            skipped = len(self._unzip(file, lines, min(left, block_bytes), 0))
+            if not skipped:
+                raise SourceChanged(file.name, f"the file ends before the position that was stored, {offset} bytes")
+            left -= skipped
+
+    def _items(self, file: DataFile, lines: list[bytes], length: int, at: _At) -> list[bytes]:
+        try:
+            items = items_of(lines)
+        except BrokenLine as error:
+            raise self._damaged(file, error.problem, at.lines + error.index + 1) from error
+        at.items += len(items)
+        at.lines += len(lines)
+        at.offset += length
+        return items
+
+    def _unzip(self, file: DataFile, lines: _Reader, size: int, line: int) -> bytes:
+        try:
+            return self._read(lines, size)
+        except EOFError as error:
+            raise self._damaged(file, "the gzip data ends too early, after this line", line) from error
+        except _broken_gzip as error:
+            raise self._damaged(file, f"the gzip data is broken after this line: {error}", line) from error
+
+    def _read(self, content: _Reader, size: int) -> bytes:
+        try:
+            return content.read(size)
+        except BadGzipFile:
+            raise
+        except OSError as error:
+            raise StorageFailed(self.describe().location, "read", error.strerror or type(error).__name__) from error
+
+    def _damaged(self, file: DataFile, problem: str, line: int | None = None) -> ExportDamaged:
+        return ExportDamaged(self.describe().location, f"data/{file.name}", problem, line)
+
+
+class _At:
+    """How far a data file has been read: items, lines and decompressed bytes from its beginning."""
+
+    __slots__ = ("items", "lines", "offset")
+
+    def __init__(self, unit: str, position: Position | None) -> None:
+        try:
+            self.items, self.lines, self.offset = (
+                (0, 0, 0) if position is None else (int(position[name]) for name in ("items", "lines", "offset"))
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceChanged(unit, f"the stored position is not one of an export: {error}") from error
+
+    def position(self) -> Position:
+        return {"items": self.items, "lines": self.lines, "offset": self.offset}

@@ -1,0 +1,69 @@
+"""Lines of an export's data file → raw items. The hot path of a load from an export.
+
+Measured on a shared core with items of 1.1 KB: 0.3 µs an item in the plain form, 3 µs otherwise; cutting the text
+into lines takes another 0.4 µs, and gunzip 0.9 µs with isal (2.7 µs with zlib).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+_opening = b'{"Item":{'
+
+
+class _Line(msgspec.Struct):
+    item: msgspec.Raw = msgspec.field(name="Item")
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_item = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(eq=False)
+class BrokenLine(Exception):
+    """A line is not an item. `index` counts the lines that were given, from 0."""
+
+    index: int
+    problem: str
+
+
+def items_of(lines: Sequence[bytes]) -> list[bytes]:
+    """Take the items out of lines, each without its newline: ``{"Item":{…}}`` → ``{…}``.
+
+    DynamoDB writes all lines in this plain form, whose items are cut out without being parsed; only the first and the
+    last are. What is broken inside one of the others is for the encoder to reject, item by item. If a line has any
+    other form (white space, other members, blank), all are parsed, one by one.
+
+    Raises:
+        BrokenLine: A line is not a JSON object with an object named Item.
+    """
+    items = [line[8:-1] for line in lines if line[:9] == _opening and line[-2:] == b"}}"]
+    if items and len(items) == len(lines) and _are_items(items[0], items[-1]):
+        return items
+    return _parsed(lines)
+
+
+def _are_items(*items: bytes) -> bool:
+    try:
+        for item in items:
+            _decode_item(item)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _parsed(lines: Sequence[bytes]) -> list[bytes]:
+    items = []
+    for index, line in enumerate(lines):
+        if not line or line.isspace():
+            continue
+        try:
+            item = bytes(_decode_line(line).item)
+            _decode_item(item)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BrokenLine(index, f"is not an item: {error}") from error
+        items.append(item)
+    return items

@@ -1,0 +1,112 @@
+"""What a load tells of itself while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is not as the user meant it, and did not stop the work.
+
+    `rows` is the number of rows that stand in the way of a key, None where it cannot be counted; `detail` holds
+    no value.
+    """
+
+    kind: Literal["primary_key", "unique", "foreign_key", "index", "exclusion", "trigger", "row_count"]
+    table: str
+    name: str
+    rows: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStarted:
+    """A load began, or goes on. `items_expected` is 0 where the source does not say."""
+
+    source: str
+    load: int
+    attempt: int
+    run: int
+    resumed: bool
+    entities: tuple[str, ...]
+    units: int
+    units_done: int
+    items_expected: int
+    items_done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A chunk was committed: what it added. `bytes` were read from the source, `read_units` consumed there."""
+
+    items: int
+    bytes: int
+    read_units: float
+    throttled: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsRejected:
+    """Items of an entity (None: of no entity) were rejected and kept."""
+
+    entity: str | None
+    reason: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFinished:
+    """A unit of work was read to its end."""
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseChanged:
+    """The load went on to its next phase."""
+
+    phase: Literal["rows", "keys", "done"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step after the rows began: a key, an index, a check of a foreign key."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """The step is done and committed."""
+
+    step: str
+    seconds: float
+    finding: Finding | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The load is done."""
+
+    source: str
+    items: int
+    rejected: int
+    findings: int
+    seconds: float
+
+
+Event = LoadStarted | Progress | ItemsRejected | UnitFinished | PhaseChanged | StepStarted | StepFinished | Finished
+Emit = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """Listen to nothing."""
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """The event as plain values, its name under ``event``."""
+    return {"event": type(event).__name__, **asdict(event)}
