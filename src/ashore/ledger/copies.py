@@ -1,0 +1,216 @@
+"""Copies of items under other keys: their originals, how far they differ from them, and orphans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from ashore.mapping.copy_text import (
+    child_columns,
+    child_types,
+    entity_columns,
+    entity_types,
+    line,
+    whole_item,
+)
+from ashore.mapping.document import encode
+from ashore.mapping.encoded import Rejected
+from ashore.mapping.items import from_rows
+from ashore.mapping.match import matches
+from ashore.mapping.plan import CopyPlan, EntityPlan
+from ashore.mapping.promote import promoted_rows
+from ashore.mapping.reasons import UnfitError, explanations
+from ashore.mapping.rows import Rows
+from ashore.model.item import Item, differing_attributes
+from ashore.postgres.connect import Conn
+from ashore.postgres.copy import copy_text
+from ashore.postgres.errors import is_row_refused, refusal
+from ashore.postgres.items import RowReader
+from ashore.postgres.names import TableName
+
+_AT_ONCE = 500
+_LINKS = "\x01links"
+
+
+@dataclass(slots=True, kw_only=True)
+class CopiesReport:
+    """What an entity's copies are. `attributes` counts the copies that differ in each attribute."""
+
+    entity: str
+    copies: int = 0
+    differing: int = 0
+    attributes: Counter[str] = field(default_factory=Counter)
+    promoted: int = 0
+    rejected: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; the attributes that differ most first."""
+        return {
+            "entity": self.entity,
+            "copies": self.copies,
+            "differing": self.differing,
+            "attributes": dict(self.attributes.most_common()),
+            "promoted": self.promoted,
+            "rejected": self.rejected,
+        }
+
+
+Keep = Callable[[Sequence[Rejected]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiesSettler:
+    """Settles the copies of one entity once all rows are loaded and the primary keys are there.
+
+    `tables` maps declared tables to where the rows are. `keep` takes orphans that are rejected. The connection went
+    through `ashore.postgres.items.prepare`; the caller owns its transaction.
+    """
+
+    plan: EntityPlan
+    copies: CopyPlan
+    tables: Mapping[str, TableName]
+    keep: Keep
+
+    def settle(self, conn: Conn) -> CopiesReport:
+        """Promote or reject orphans, then compare the other copies with their originals. Idempotent."""
+        report = CopiesReport(entity=self.plan.name)
+        while orphans := self._orphans(conn):
+            self._place(conn, orphans, report)
+        for copy, original in self._pairs(conn):
+            differing = differing_attributes(self._own(original), self._own(copy))
+            report.differing += bool(differing)
+            report.attributes.update(differing)
+        counted = sql.SQL("SELECT count(*), count(*) FILTER (WHERE promoted) FROM {}").format(self._table.identifier)
+        report.copies, report.promoted = conn.execute(counted).fetchone() or (0, 0)
+        return report
+
+    @property
+    def _table(self) -> TableName:
+        return self.tables[self.copies.table.fullname]
+
+    def _own(self, item: Item) -> Item:
+        """What a copy should share with its original: all but the keys and what is made of them for an index."""
+        keys = {key.name for key in (self.plan.partition_key, self.plan.sort_key) if key is not None}
+        derived = {one.attribute for one in self.plan.derived}
+        ttl = {self.plan.ttl} if self.plan.ttl else set()
+        return {name: value for name, value in item.items() if name not in keys | derived | ttl}
+
+    def _on(self) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            sql.SQL("o.{0} = c.{0}").format(sql.Identifier(name)) for name, _ in self.copies.links
+        )
+
+    def _keys(self) -> list[str]:
+        return [column.name for column in self.copies.table.primary_key.columns]
+
+    def _orphans(self, conn: Conn) -> list[dict[str, Any]]:
+        statement = sql.SQL(
+            "SELECT {keys}, ARRAY[{links}] AS {named}, c.item FROM {copies} c"
+            " WHERE NOT c.promoted AND NOT EXISTS (SELECT FROM {originals} o WHERE {on}) ORDER BY {keys} LIMIT {limit}"
+        ).format(
+            links=sql.SQL(", ").join(
+                sql.SQL("c.{}::text").format(sql.Identifier(name)) for name, _ in self.copies.links
+            ),
+            named=sql.Identifier(_LINKS),
+            keys=sql.SQL(", ").join(sql.SQL("c.{}").format(sql.Identifier(key)) for key in self._keys()),
+            copies=self._table.identifier,
+            originals=self.tables[self.plan.table.fullname].identifier,
+            on=self._on(),
+            limit=sql.Literal(_AT_ONCE),
+        )
+        with conn.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement).fetchall()
+
+    def _place(self, conn: Conn, orphans: Sequence[dict[str, Any]], report: CopiesReport) -> None:
+        rejected = []
+        found: set[tuple[str, ...]] = set()
+        for orphan in orphans:
+            links = tuple(orphan[_LINKS])
+            if links in found and None not in links:
+                continue
+            item = whole_item(orphan["item"])
+            unfit = self._promote(conn, orphan, item)
+            if unfit is None:
+                found.add(links)
+            else:
+                rejected.append((orphan, self._rejected(item, unfit)))
+        for orphan, _ in rejected:
+            self._delete(conn, orphan)
+        report.rejected += len(rejected)
+        if rejected:
+            self.keep([one for _, one in rejected])
+
+    def _promote(self, conn: Conn, orphan: Mapping[str, Any], item: Item) -> UnfitError | None:
+        texts = [item[key.name][key.type] for key in (self.plan.partition_key, self.plan.sort_key) if key is not None]
+        place = next(
+            at
+            for at, generation in enumerate(self.copies.generations)
+            if matches(generation, texts[0], texts[-1] if self.plan.sort_key else None) is not None
+        )
+        if not self.copies.promoted[place]:
+            return UnfitError("orphan")
+        try:
+            with conn.transaction():
+                self._insert(conn, promoted_rows(self.plan, item))
+        except UnfitError as unfit:
+            return unfit
+        except psycopg.errors.UniqueViolation:
+            return UnfitError("duplicate_key")
+        except psycopg.Error as error:
+            if not is_row_refused(error):
+                raise
+            return UnfitError("refused_by_postgres", detail=refusal(error))
+        where = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(key)) for key in self._keys())
+        statement = sql.SQL("UPDATE {} SET promoted = true WHERE {}").format(self._table.identifier, where)
+        conn.execute(statement, [orphan[key] for key in self._keys()])
+        return None
+
+    def _insert(self, conn: Conn, rows: Rows) -> None:
+        columns = entity_columns(self.plan)
+        text = line(columns, entity_types(self.plan), rows.row) + "\n"
+        copy_text(conn, self.tables[self.plan.table.fullname], columns, text.encode())
+        for child, of_child in zip(self.plan.children, rows.children, strict=True):
+            columns = child_columns(child)
+            types = child_types(self.plan, child)
+            text = "".join(line(columns, types, row) + "\n" for row in of_child)
+            if text:
+                copy_text(conn, self.tables[child.record.table.fullname], columns, text.encode())
+
+    def _delete(self, conn: Conn, orphan: Mapping[str, Any]) -> None:
+        where = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(key)) for key in self._keys())
+        conn.execute(
+            sql.SQL("DELETE FROM {} WHERE {}").format(self._table.identifier, where),
+            [orphan[key] for key in self._keys()],
+        )
+
+    def _rejected(self, item: Item, unfit: UnfitError) -> Rejected:
+        keys = [key.name for key in (self.plan.partition_key, self.plan.sort_key) if key is not None]
+        return Rejected(
+            entity=self.plan.name,
+            attribute=unfit.attribute,
+            reason=unfit.reason,
+            detail=unfit.detail or explanations[unfit.reason],
+            key=encode({name: item[name] for name in keys}).decode(),
+            raw=encode(item),
+        )
+
+    def _pairs(self, conn: Conn) -> Iterator[tuple[Item, Item]]:
+        """Each copy that is not promoted, and its original. Holds a few hundred at once."""
+        reader = RowReader(plan=self.plan, tables=self.tables)
+        key = [sql.SQL("o.{}::text").format(sql.Identifier(column)) for column in reader.key_columns]
+        statement = sql.SQL("SELECT c.item, {} FROM {} c JOIN {} o ON {} WHERE NOT c.promoted").format(
+            sql.SQL(", ").join(key), self._table.identifier, reader.table.identifier, self._on()
+        )
+        with conn.cursor("ashore_copies") as cursor:
+            cursor.itersize = _AT_ONCE
+            cursor.execute(statement)
+            while found := cursor.fetchmany(_AT_ONCE):
+                originals = dict(reader.by_key(conn, list({row[1:] for row in found})))
+                for item, *at in found:
+                    yield whole_item(item), from_rows(self.plan, originals[tuple(at)])

@@ -1,0 +1,196 @@
+"""Loads: what was begun, by whom, from where, and the state of each entity."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, LiteralString
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from ashore.ledger.errors import LeaseLost
+from ashore.postgres.connect import Conn, one_row
+
+Purpose = Literal["load", "verify"]
+Phase = Literal["rows", "keys", "done", "discarded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRecord:
+    """A row of `ashore.load`."""
+
+    id: int
+    source: str
+    purpose: Purpose
+    attempt: int
+    entities: list[str]
+    origin: dict[str, Any]
+    fingerprint: str
+    phase: Phase
+    run: int
+    host: str
+    pid: int
+    started_at: datetime
+    run_started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityRecord:
+    """A row of `ashore.entity`; `tables` are names as `regclass` reads them."""
+
+    entity: str
+    tables: list[str]
+    state: str
+    load: int | None
+
+
+_UNFINISHED = """
+    SELECT id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
+        run_started_at FROM ashore.load
+    WHERE source = %(source)s AND purpose = %(purpose)s AND phase IN ('rows', 'keys')
+"""
+_LAST = """
+    SELECT id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
+        run_started_at FROM ashore.load WHERE source = %(source)s AND purpose = %(purpose)s
+    ORDER BY attempt DESC LIMIT 1
+"""
+_BEGIN = """
+    INSERT INTO ashore.load (source, purpose, attempt, entities, origin, fingerprint, phase, host, pid)
+    SELECT %(source)s, %(purpose)s, coalesce(max(attempt), 0) + 1, %(entities)s, %(origin)s, %(fingerprint)s, 'rows',
+           %(host)s, %(pid)s
+    FROM ashore.load WHERE source = %(source)s AND purpose = %(purpose)s
+    RETURNING id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
+        run_started_at
+"""
+_TAKE_OVER = """
+    UPDATE ashore.load SET run = run + 1, host = %(host)s, pid = %(pid)s, run_started_at = clock_timestamp()
+    WHERE id = %(load)s
+    RETURNING id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
+        run_started_at
+"""
+_ADVANCE = """
+    UPDATE ashore.load SET phase = %(phase)s,
+        ended_at = CASE WHEN %(phase)s IN ('done', 'discarded') THEN clock_timestamp() END
+    WHERE id = %(load)s AND run = %(run)s
+"""
+_IS_MINE = "SELECT 1 FROM ashore.load WHERE id = %(load)s AND run = %(run)s"
+_DISCARD = "UPDATE ashore.load SET phase = 'discarded', ended_at = clock_timestamp() WHERE id = %s"
+_FORGET_REJECTED = (
+    "DELETE FROM ashore.rejected_item WHERE source = %(source)s AND load <> %(load)s AND entity = ANY(%(entities)s)"
+)
+_REPORT = "UPDATE ashore.load SET report = %(report)s WHERE id = %(load)s"
+_ENTITIES = "SELECT entity, tables, state, load FROM ashore.entity WHERE source = %s ORDER BY entity"
+_SET_ENTITY = """
+    INSERT INTO ashore.entity (source, entity, tables, state, load)
+    VALUES (%(source)s, %(entity)s, %(tables)s, %(state)s, %(load)s)
+    ON CONFLICT (source, entity) DO UPDATE
+    SET tables = excluded.tables, state = excluded.state, load = excluded.load, since = clock_timestamp()
+"""
+_SET_STATE = """
+    UPDATE ashore.entity SET state = %(state)s, since = clock_timestamp()
+    WHERE source = %(source)s AND entity = ANY(%(entities)s)
+"""
+
+
+def unfinished(conn: Conn, source: str, *, purpose: Purpose = "load") -> LoadRecord | None:
+    """The load of this source that has not ended, if one."""
+    return _one(conn, _UNFINISHED, {"source": source, "purpose": purpose})
+
+
+def last(conn: Conn, source: str, *, purpose: Purpose = "load") -> LoadRecord | None:
+    """The newest load of this source, in whatever phase."""
+    return _one(conn, _LAST, {"source": source, "purpose": purpose})
+
+
+def begin(
+    conn: Conn,
+    *,
+    source: str,
+    entities: Sequence[str],
+    origin: Mapping[str, Any],
+    fingerprint: str,
+    purpose: Purpose = "load",
+) -> LoadRecord:
+    """Begin a new attempt. There must be no unfinished one of this source and purpose."""
+    arguments = {
+        "source": source,
+        "purpose": purpose,
+        "entities": sorted(entities),
+        "origin": Jsonb(dict(origin)),
+        "fingerprint": fingerprint,
+        **_this_process(),
+    }
+    with conn.cursor(row_factory=class_row(LoadRecord)) as cursor:
+        return one_row(cursor.execute(_BEGIN, arguments))
+
+
+def take_over(conn: Conn, load: int) -> LoadRecord:
+    """Begin a new run of an unfinished load: from its commit on, no worker of an earlier run can write."""
+    with conn.cursor(row_factory=class_row(LoadRecord)) as cursor:
+        return one_row(cursor.execute(_TAKE_OVER, {"load": load, **_this_process()}))
+
+
+def advance(conn: Conn, record: LoadRecord, phase: Phase) -> None:
+    """Set the phase of a load.
+
+    Raises:
+        LeaseLost: Another run has taken the load over.
+    """
+    if conn.execute(_ADVANCE, {"load": record.id, "run": record.run, "phase": phase}).rowcount != 1:
+        raise LeaseLost(unit=f"the load of {record.source}")
+
+
+def assert_mine(conn: Conn, record: LoadRecord) -> None:
+    """Do nothing while this run is the load's newest.
+
+    Raises:
+        LeaseLost: Another run has taken the load over.
+    """
+    if conn.execute(_IS_MINE, {"load": record.id, "run": record.run}).fetchone() is None:
+        raise LeaseLost(unit=f"the load of {record.source}")
+
+
+def discard(conn: Conn, load: int) -> None:
+    """Mark a load as discarded: its rows count for nothing."""
+    conn.execute(_DISCARD, (load,))
+
+
+def forget_rejected(conn: Conn, record: LoadRecord) -> None:
+    """Drop the rejected items of earlier attempts at the same entities: the new attempt meets them again."""
+    conn.execute(_FORGET_REJECTED, {"source": record.source, "load": record.id, "entities": record.entities})
+
+
+def keep_report(conn: Conn, load: int, report: Mapping[str, Any]) -> None:
+    """Store a load's report."""
+    conn.execute(_REPORT, {"load": load, "report": Jsonb(dict(report))})
+
+
+def entities_of(conn: Conn, source: str) -> dict[str, EntityRecord]:
+    """The entities of a source that the ledger knows, by name."""
+    with conn.cursor(row_factory=class_row(EntityRecord)) as cursor:
+        return {record.entity: record for record in cursor.execute(_ENTITIES, (source,))}
+
+
+def set_entity(conn: Conn, *, source: str, entity: str, tables: Sequence[str], state: str, load: int | None) -> None:
+    """Write an entity's tables, state and load."""
+    conn.execute(
+        _SET_ENTITY, {"source": source, "entity": entity, "tables": list(tables), "state": state, "load": load}
+    )
+
+
+def set_state(conn: Conn, *, source: str, entities: Sequence[str], state: str) -> None:
+    """Write the state of entities that the ledger knows."""
+    conn.execute(_SET_STATE, {"source": source, "entities": list(entities), "state": state})
+
+
+def _one(conn: Conn, statement: LiteralString, arguments: Mapping[str, Any]) -> LoadRecord | None:
+    with conn.cursor(row_factory=class_row(LoadRecord)) as cursor:
+        return cursor.execute(statement, arguments).fetchone()
+
+
+def _this_process() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid()}

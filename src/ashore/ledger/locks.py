@@ -1,0 +1,32 @@
+"""The lock of a flow: one process at a time works on one source."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+from ashore.postgres.connect import Conn
+
+_TRY = "SELECT pg_try_advisory_lock(%s)"
+_PAUSE_SECONDS = 0.1
+
+
+def lock_flow(conn: Conn, source: str, *, patience_seconds: float) -> bool:
+    """Take the lock for as long as the connection lives; False if another session keeps it.
+
+    Waits `patience_seconds`, in which the server notices that a killed holder is gone.
+    """
+    give_up_at = time.monotonic() + patience_seconds
+    while True:
+        row = conn.execute(_TRY, (lock_number(source),)).fetchone()
+        if row is not None and row[0]:
+            return True
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+
+
+def lock_number(source: str) -> int:
+    """The advisory lock of a source: 64 bits of a hash of its name."""
+    digest = hashlib.blake2b(f"ashore flow {source}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,0 +1,1 @@
+"""The only place that opens connections to PostgreSQL: connecting, COPY, the catalog."""
