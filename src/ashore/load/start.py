@@ -1,0 +1,163 @@
+"""Beginning a load, or taking an unfinished one up again: all in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from ashore.ledger import loads, records, taken_off, units
+from ashore.ledger.errors import EarlierRunHoldsOn
+from ashore.ledger.loads import EntityRecord, LoadRecord
+from ashore.ledger.locks import lock_flow
+from ashore.load.errors import CannotResume, EntityBeyondLoad, LoadInProgress, TargetHasRows, UnknownEntity
+from ashore.load.order import LoadOrder, OpenLoad, fingerprint_of
+from ashore.postgres import catalog, tables
+from ashore.postgres.connect import Conn
+from ashore.postgres.names import TableName, table_name
+
+_STATEMENT_TIMEOUT_MS = 600_000
+_loadable_states = frozenset({"declared", "loading", "loaded"})
+_SET_TIMEOUTS = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)"
+
+
+def start_load(conn: Conn, order: LoadOrder) -> OpenLoad:
+    """Take the lock of the flow, then begin a load or take up the unfinished one.
+
+    A new load makes the tables that are missing and takes keys, indexes and foreign keys off all targets, after
+    writing them down. With `restart`, rows of earlier loads of ours are discarded. Nothing is changed if it raises.
+
+    Args:
+        conn: In autocommit mode; it keeps the lock until it is closed.
+
+        order: What is asked for.
+
+    Raises:
+        LoadInProgress, CannotResume, TargetHasRows, EntityBeyondLoad, UnknownEntity: As they say.
+        EarlierRunHoldsOn: A worker of an earlier run does not end.
+        psycopg.Error: PostgreSQL refused something.
+    """
+    for entity in order.entities:
+        if entity not in order.plan.entities:
+            raise UnknownEntity(entity=entity, known=sorted(order.plan.entities))
+    source = order.plan.name
+    if not lock_flow(conn, source, patience_seconds=order.limits.lock_patience_seconds):
+        holder = loads.unfinished(conn, source)
+        if holder is None:
+            raise LoadInProgress(source=source, host=None, pid=None, since=None)
+        raise LoadInProgress(source=source, host=holder.host, pid=holder.pid, since=holder.run_started_at)
+    fingerprint = order.fingerprint or fingerprint_of(order.make_encoding().encoder.columns)
+    with conn.transaction():
+        conn.execute(_SET_TIMEOUTS, (str(order.limits.lock_timeout_ms), str(_STATEMENT_TIMEOUT_MS)))
+        earlier = loads.unfinished(conn, source)
+        targets = _targets(conn, order)
+        if earlier is not None and not order.restart:
+            return _take_up(conn, order, earlier, fingerprint, targets)
+        return _begin(conn, order, earlier, fingerprint, targets)
+
+
+def _take_up(
+    conn: Conn, order: LoadOrder, earlier: LoadRecord, fingerprint: str, targets: Mapping[str, TableName]
+) -> OpenLoad:
+    difference = None
+    if sorted(order.entities) != earlier.entities:
+        difference = f"other entities ({', '.join(earlier.entities)})"
+    elif _plain(order.source.origin) != earlier.origin:
+        difference = "another origin (it reads from another table or export)"
+    elif fingerprint != earlier.fingerprint:
+        difference = "another declaration (the columns that it writes have changed since)"
+    if difference is not None:
+        raise CannotResume(source=earlier.source, difference=difference)
+    record = loads.take_over(conn, earlier.id)
+    try:
+        units.take_over_units(conn, record.id, record.run)
+    except psycopg.errors.LockNotAvailable:
+        raise EarlierRunHoldsOn(source=record.source) from None
+    return OpenLoad(record=record, targets=targets, resumed=True)
+
+
+def _begin(
+    conn: Conn, order: LoadOrder, earlier: LoadRecord | None, fingerprint: str, targets: Mapping[str, TableName]
+) -> OpenLoad:
+    source = order.plan.name
+    known = loads.entities_of(conn, source)
+    for entity in order.entities:
+        if entity in known and known[entity].state not in _loadable_states:
+            raise EntityBeyondLoad(entity=entity, state=known[entity].state)
+    ours = _tables_of_ours(known)
+    given_up = set() if earlier is None else set(earlier.entities) - set(order.entities)
+    wanted = set(targets.values())
+    emptied = {
+        table for entity in (*order.entities, *given_up) if entity in known for table in ours.get(entity, frozenset())
+    }
+    tables.create_missing(conn, _declared(order), default_schema=tables.current_schema(conn))
+    by_text = {str(table): table for table in wanted}
+    discarded = set()
+    for text in emptied:
+        table = by_text.get(text) or _parsed(conn, text)
+        if table is not None and tables.exists(conn, table):
+            discarded.add(table)
+    for table in sorted(wanted):
+        if tables.has_rows(conn, table) and not (order.restart and table in discarded):
+            raise TargetHasRows(table=str(table), ours=table in discarded)
+    _take_off(conn, source, wanted | (discarded if order.restart else set()))
+    if order.restart:
+        tables.truncate(conn, discarded)
+        if earlier is not None:
+            loads.discard(conn, earlier.id)
+        loads.set_state(conn, source=source, entities=sorted(given_up), state="declared")
+    record = loads.begin(
+        conn, source=source, entities=order.entities, origin=_plain(order.source.origin), fingerprint=fingerprint
+    )
+    loads.forget_rejected(conn, record)
+    for entity in order.entities:
+        names = [str(targets[table.fullname]) for table in order.plan.entities[entity].tables]
+        loads.set_entity(conn, source=source, entity=entity, tables=names, state="loading", load=record.id)
+    units.add_units(conn, record.id, record.run, order.source.units())
+    detail = {
+        "source": source,
+        "load": record.id,
+        "entities": record.entities,
+        "restart": order.restart,
+        "discarded": sorted(map(str, discarded)) if order.restart else [],
+    }
+    records.audit(conn, "load", detail)
+    return OpenLoad(record=record, targets=targets, resumed=False)
+
+
+def _take_off(conn: Conn, source: str, targets: set[TableName]) -> None:
+    found = catalog.definitions(conn, targets)
+    taken_off.keep_definitions(conn, source, found)
+    taken_off.try_again(conn, source, targets)
+    for definition in found:
+        catalog.drop(conn, definition)
+
+
+def _targets(conn: Conn, order: LoadOrder) -> dict[str, TableName]:
+    default_schema = tables.current_schema(conn)
+    return {table.fullname: table_name(table, default_schema=default_schema) for table in _declared(order)}
+
+
+def _declared(order: LoadOrder) -> list[sa.Table]:
+    return [table for entity in order.entities for table in order.plan.entities[entity].tables]
+
+
+def _tables_of_ours(known: Mapping[str, EntityRecord]) -> dict[str, frozenset[str]]:
+    return {name: frozenset(record.tables) for name, record in known.items() if record.state in {"loading", "loaded"}}
+
+
+def _parsed(conn: Conn, text: str) -> TableName | None:
+    row = conn.execute(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+        (text,),
+    ).fetchone()
+    return None if row is None else TableName(row[0], row[1])
+
+
+def _plain(origin: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(origin)))
+    return plain
