@@ -1,0 +1,1 @@
+"""Proof that PostgreSQL holds what DynamoDB holds: compared both ways, and witnessed."""

@@ -1,0 +1,165 @@
+"""The verification of one entity, once its shadow is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ashore.mapping.copy_text import child_columns, copies_columns, entity_columns
+from ashore.mapping.plan import EntityPlan, Plan
+from ashore.model.item import mask
+from ashore.postgres.connect import Conn
+from ashore.postgres.items import RowKey, in_batches
+from ashore.postgres.names import TableName
+from ashore.postgres.tables import count_rows
+from ashore.verify.compare import Mismatch, Pair, by_kind, compare, mismatches
+from ashore.verify.report import Difference, EntityReport
+from ashore.verify.reread import CopyRereader, Fetch, Rereader, Verdict
+from ashore.verify.shadow import SCHEMA, Shadow, samples
+from ashore.verify.witness import Witness
+
+_AT_ONCE: Final = 500
+_MOST_REREAD: Final = 20_000
+"""Keys of one table that are read again on a live table; where more differ, the load and the table are apart."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EntityVerifier:
+    """Compares the tables of one entity with their shadows, and witnesses its samples.
+
+    `differences` names the first `most` of what differs. The connection is in autocommit mode and went through
+    `ashore.postgres.items.prepare`.
+    """
+
+    plan: Plan
+    entity: EntityPlan
+    shadow: Shadow
+    fetch: Fetch | None
+    most: int
+    differences: list[Difference] = field(default_factory=list)
+
+    def verify(self, conn: Conn) -> EntityReport:
+        """Compare all its tables both ways, then let the witness look."""
+        report = EntityReport(entity=self.entity.name)
+        report.expected = count_rows(conn, self.shadow.reader(self.entity).table)
+        report.actual = count_rows(conn, self.shadow.target_reader(self.entity).table)
+        for number, pair in enumerate(self._pairs()):
+            found = TableName(SCHEMA, f"mismatch_{number}_{self.entity.name}"[:60])
+            with conn.transaction():
+                if not compare(conn, pair, found):
+                    continue
+            self._report_mismatches(conn, report, pair, found)
+        self._witness(conn, report)
+        return report
+
+    def _pairs(self) -> list[Pair]:
+        entity = self.entity
+        key = tuple(column.name for column in entity.table.primary_key.columns)
+        pairs = [self._pair(entity.table.fullname, key, key, entity_columns(entity))]
+        for child in entity.children:
+            theirs = {ours: column for column, ours in child.parent}
+            parent = tuple(theirs[column] for column in key)
+            pairs.append(
+                self._pair(child.record.table.fullname, (*parent, child.order), parent, child_columns(child))
+            )
+        if entity.copies is not None:
+            table = entity.copies.table
+            own = tuple(column.name for column in table.primary_key.columns)
+            pairs.append(self._pair(table.fullname, own, own, copies_columns(entity.copies)))
+        return pairs
+
+    def _pair(self, name: str, key: tuple[str, ...], parent: tuple[str, ...], columns: Sequence[str]) -> Pair:
+        return Pair(
+            expected=self.shadow.tables[name],
+            actual=self.shadow.targets[name],
+            key=key,
+            parent=parent,
+            columns=tuple(column for column in columns if column not in key),
+        )
+
+    def _report_mismatches(self, conn: Conn, report: EntityReport, pair: Pair, found: TableName) -> None:
+        if self.fetch is None:
+            for kind, number in by_kind(conn, found).items():
+                setattr(report, kind, getattr(report, kind) + number)
+            self._name(pair, mismatches(conn, found, self.most))
+            return
+        listed = mismatches(conn, found, _MOST_REREAD)
+        verdicts = self._judge(conn, pair, sorted({one.parent for one in listed}))
+        report.settled += sum(verdict == "agrees" for verdict in verdicts.values())
+        report.undecided += sum(verdict == "undecided" for verdict in verdicts.values())
+        remaining = [one for one in listed if verdicts[one.parent] == "differs"]
+        for one in remaining:
+            setattr(report, one.kind, getattr(report, one.kind) + 1)
+        report.different += sum(by_kind(conn, found).values()) - len(listed)
+        self._name(pair, remaining)
+
+    def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
+        assert self.fetch is not None, "only a live table is read again"
+        copies = self.entity.copies
+        verdicts: dict[RowKey, Verdict] = {}
+        for batch in in_batches(keys, _AT_ONCE):
+            if copies is not None and pair.actual == self.shadow.targets[copies.table.fullname]:
+                verdicts |= CopyRereader(entity=self.entity, table=pair.actual, fetch=self.fetch).judge(conn, batch)
+            else:
+                verdicts |= self._rereader().judge(conn, batch)
+        return verdicts
+
+    def _rereader(self) -> Rereader:
+        assert self.fetch is not None, "only a live table is read again"
+        return Rereader(
+            plan=self.plan,
+            entity=self.entity,
+            expected=self.shadow.reader(self.entity),
+            actual=self.shadow.target_reader(self.entity),
+            fetch=self.fetch,
+        )
+
+    def _name(self, pair: Pair, found: Sequence[Mismatch]) -> None:
+        for one in found[: max(0, self.most - len(self.differences))]:
+            self.differences.append(
+                Difference(
+                    kind=one.kind,
+                    entity=self.entity.name,
+                    table=str(pair.actual),
+                    key=mask(one.key),
+                    columns=one.columns,
+                )
+            )
+
+    def _witness(self, conn: Conn, report: EntityReport) -> None:
+        witness = Witness(self.plan, self.entity)
+        shapes: set[str] = set()
+        witnessed: set[str] = set()
+        after = 0
+        while found := samples(conn, self.entity.name, after=after, limit=_AT_ONCE):
+            after = found[-1][0]
+            shapes |= {shape for _, shape, _ in found}
+            keyed = [(key, shape, raw) for _, shape, raw in found if (key := witness.row_key(raw)) is not None]
+            rows = dict(self.shadow.target_reader(self.entity).by_key(conn, list({key for key, _, _ in keyed})))
+            for key, shape, raw in keyed:
+                if key in rows:
+                    self._hear(conn, report, key, pair=(witness.refutes(raw, rows[key]), shape), witnessed=witnessed)
+        report.shapes, report.witnessed_shapes = len(shapes), len(witnessed)
+
+    def _hear(
+        self, conn: Conn, report: EntityReport, key: RowKey, *, pair: tuple[list[str], str], witnessed: set[str]
+    ) -> None:  # fmt: skip
+        refuted, shape = pair
+        if not refuted:
+            report.witnessed += 1
+            witnessed.add(shape)
+            return
+        if self.fetch is not None and self._rereader().judge(conn, [key])[key] != "differs":
+            report.settled += 1
+            return
+        report.refuted += 1
+        self.differences.append(
+            Difference(
+                kind="different",
+                entity=self.entity.name,
+                table=f"{self.shadow.targets[self.entity.table.fullname]} (witness)",
+                key=mask(key),
+                columns=tuple(refuted),
+            )
+        )

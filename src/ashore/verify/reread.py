@@ -1,0 +1,164 @@
+"""On a live table a difference is read again from both sides before it is one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql
+
+from ashore.mapping.copy_text import child_types, entity_types, whole_item
+from ashore.mapping.document import same_plain
+from ashore.mapping.items import from_rows
+from ashore.mapping.match import matcher
+from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.rows import Rows
+from ashore.model.attribute import TypedValue
+from ashore.model.item import same_item
+from ashore.postgres.connect import Conn
+from ashore.postgres.items import RowKey, RowReader
+from ashore.postgres.names import TableName
+from ashore.verify.witness import expected_rows
+
+Verdict = Literal["agrees", "differs", "undecided"]
+Fetch = Callable[[Sequence[Mapping[str, TypedValue]]], list[bytes]]
+_PAUSE_SECONDS = 0.2
+_READINGS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rereader:
+    """Reads keys again: DynamoDB strongly consistently, then PostgreSQL.
+
+    A key whose item is the same in two readings and still differs from its rows differs. One whose item keeps
+    changing is undecided.
+    """
+
+    plan: Plan
+    entity: EntityPlan
+    expected: RowReader
+    actual: RowReader
+    fetch: Fetch
+    pause_seconds: float = _PAUSE_SECONDS
+
+    def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
+        """What each key is. The connection is in autocommit mode, so that every reading sees the newest rows."""
+        item_keys = self._item_keys(conn, keys)
+        verdicts: dict[RowKey, Verdict] = dict.fromkeys(keys, "differs")
+        before: dict[RowKey, bytes | None] = {}
+        for reading in range(_READINGS):
+            pending = [key for key in item_keys if verdicts[key] != "agrees" and before.get(key, b"") != b"settled"]
+            if not pending:
+                break
+            if reading:
+                time.sleep(self.pause_seconds)
+            for key, raw, agrees in self._read(conn, {key: item_keys[key] for key in pending}):
+                if agrees:
+                    verdicts[key] = "agrees"
+                elif reading and before[key] == raw:
+                    verdicts[key] = "differs"
+                    before[key] = b"settled"
+                    continue
+                else:
+                    verdicts[key] = "undecided"
+                before[key] = raw
+        return verdicts
+
+    def _item_keys(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
+        """The DynamoDB key of each row key, by the row that has it on one side or the other."""
+        names = [key.name for key in (self.entity.partition_key, self.entity.sort_key) if key is not None]
+        found: dict[RowKey, Mapping[str, TypedValue]] = {}
+        for reader in (self.expected, self.actual):
+            for key, rows in reader.by_key(conn, keys):
+                item = from_rows(self.entity, rows)
+                found[key] = {name: item[name] for name in names}
+        return found
+
+    def _read(
+        self, conn: Conn, keys: Mapping[RowKey, Mapping[str, TypedValue]]
+    ) -> Iterator[tuple[RowKey, bytes | None, bool]]:
+        match = matcher(self.plan)
+        raws = self.fetch(list(keys.values()))
+        decoded = [(raw, expected_rows(self.plan, self.entity, raw, match)) for raw in raws]
+        by_item = {_identity(self.entity, raw): (raw, rows) for raw, rows in decoded}
+        actual = dict(self.actual.by_key(conn, list(keys)))
+        for key, item_key in keys.items():
+            raw, rows = by_item.get(_frozen(item_key), (None, None))
+            yield key, raw, same_rows(self.entity, rows, actual.get(key))
+
+
+def _identity(entity: EntityPlan, raw: bytes) -> Any:
+    item = json.loads(raw)
+    return _frozen({key.name: item[key.name] for key in (entity.partition_key, entity.sort_key) if key is not None})
+
+
+def _frozen(key: Mapping[str, TypedValue]) -> Any:
+    return frozenset((name, kind, text) for name, value in key.items() for kind, text in value.items())
+
+
+def same_rows(entity: EntityPlan, expected: Rows | None, actual: Rows | None) -> bool:
+    """Whether two sets of rows are the same as PostgreSQL compares them; None stands for no row."""
+    if expected is None or actual is None:
+        return expected is actual
+    if not _same_row(entity_types(entity), expected.row, actual.row):
+        return False
+    for child, ours, theirs in zip(entity.children, expected.children, actual.children, strict=True):
+        types = child_types(entity, child)
+        ordered = sorted(theirs, key=lambda row: int(row[child.order]))
+        if len(ours) != len(theirs) or not all(map(_row_comparer(types), ours, ordered)):
+            return False
+    return True
+
+
+def _row_comparer(types: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
+    return lambda one, other: _same_row(types, one, other)
+
+
+def _same_row(types: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(_same(types.get(name), one[name], other[name]) for name in one)
+
+
+def _same(kind: Any, one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(same_plain(one, other) if kind is None else kind.same(one, other))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyRereader:
+    """Reads copies again; their row key is their item key."""
+
+    entity: EntityPlan
+    table: TableName
+    fetch: Fetch
+
+    def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
+        """What each key is, by one reading of each side."""
+        attributes = [key for key in (self.entity.partition_key, self.entity.sort_key) if key is not None]
+        wanted: dict[RowKey, dict[str, dict[str, Any]]] = {
+            key: {one.name: {one.type: _wire(one.type, text)} for one, text in zip(attributes, key, strict=True)}
+            for key in keys
+        }
+        items = {_identity(self.entity, raw): json.loads(raw) for raw in self.fetch(list(wanted.values()))}
+        columns = ["partition_key", "sort_key"][: len(attributes)]
+        statement = sql.SQL("SELECT item FROM {} WHERE ({}) = ({})").format(
+            self.table.identifier,
+            sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns),
+            sql.SQL(", ").join(sql.Placeholder() for _ in columns),
+        )
+        verdicts: dict[RowKey, Verdict] = {}
+        for key, item_key in wanted.items():
+            row = conn.execute(statement, key).fetchone()
+            expected, actual = items.get(_frozen(item_key)), None if row is None else whole_item(row[0])
+            agrees = expected is actual if expected is None or actual is None else same_item(expected, actual)
+            verdicts[key] = "agrees" if agrees else "differs"
+        return verdicts
+
+
+def _wire(kind: str, text: str) -> str:
+    """A key attribute's wire content from the text that PostgreSQL prints for its column."""
+    return base64.b64encode(bytes.fromhex(text.removeprefix("\\x"))).decode() if kind == "B" else text

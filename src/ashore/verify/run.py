@@ -1,0 +1,219 @@
+"""A verification from its beginning to its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ashore.ledger import loads, records, units
+from ashore.ledger.schema import ensure_ledger
+from ashore.ledger.work import write_rows
+from ashore.ledger.worker import ChunkDone, Task, UnitDone
+from ashore.mapping.declared import PlanReference
+from ashore.mapping.plan import EntityPlan, Plan
+from ashore.model.chunk import ItemSource
+from ashore.observe.events import Emit, LoadStarted, Progress, StepFinished, StepStarted, UnitFinished, silent
+from ashore.postgres.connect import Conn, connect
+from ashore.postgres.errors import translated
+from ashore.postgres.items import prepare
+from ashore.postgres.names import TableName
+from ashore.verify.entity import EntityVerifier
+from ashore.verify.errors import NothingToVerifyError
+from ashore.verify.report import Difference, EntityReport, RejectedReport, VerifyReport
+from ashore.verify.reread import Fetch
+from ashore.verify.shadow import (
+    Finisher,
+    KeepBeside,
+    Shadow,
+    ShadowEncoding,
+    compare_rejected,
+    drop_shadow,
+    make_shadow,
+)
+
+_verifiable = frozenset({"loaded", "merging", "syncing", "reading"})
+EVERY_ITEM = 1 << 40
+"""As `VerifyOrder.witness`: every item is witnessed. Keeps a copy of each in the database while it runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOrder:
+    """What to verify, and how.
+
+    Attributes:
+        targets: Declared tables' full names → tables, of all the entities.
+        fetch: Reads items again by their keys, on a live table; None for an export, which does not change.
+        witness: How many items of each shape the witness looks at, in each worker.
+        list_differences: How many differences the report names; all are counted.
+    """
+
+    dsn: str = field(repr=False)
+    plan: Plan
+    reference: PlanReference
+    source: ItemSource
+    entities: tuple[str, ...]
+    targets: Mapping[str, TableName]
+    fetch: Fetch | None = None
+    workers: int = 2
+    witness: int = 5
+    list_differences: int = 1_000
+
+
+def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
+    """Read the source again into a shadow, compare both ways, and let the witness look; keep the report.
+
+    Changes nothing but the ledger and its own schema ``ashore_shadow``, which it drops again. Killed, it leaves
+    that schema behind; the next run replaces it.
+
+    Raises:
+        NothingToVerifyError: An entity is not loaded.
+        AshoreError: The source or PostgreSQL failed; nothing is concluded.
+    """
+    started_at = datetime.now(UTC)
+    with connect(order.dsn, application_name=f"ashore verify {order.plan.name}", autocommit=True) as conn:
+        with translated("verifying"):
+            prepare(conn)
+            ensure_ledger(conn)
+            _check_states(conn, order)
+            record, shadow = _begin(conn, order)
+        began = time.monotonic()
+        _read_again(conn, order, record, shadow, emit)
+        scanned = time.monotonic()
+        with translated("comparing"):
+            reports, differences = _compare(conn, order, shadow, emit)
+            report = _report(conn, order, record, reports, differences, started_at, scanned - began)
+            with conn.transaction():
+                drop_shadow(conn)
+                loads.advance(conn, record, "done")
+                records.keep_verification(conn, order.plan.name, report.as_json())
+    return report
+
+
+def _check_states(conn: Conn, order: VerifyOrder) -> None:
+    states = {name: one.state for name, one in loads.entities_of(conn, order.plan.name).items()}
+    wrong = {name: states.get(name, "declared") for name in order.entities}
+    wrong = {name: state for name, state in wrong.items() if state not in _verifiable}
+    if wrong:
+        raise NothingToVerifyError(source=order.plan.name, states=wrong)
+
+
+def _begin(conn: Conn, order: VerifyOrder) -> tuple[loads.LoadRecord, Shadow]:
+    with conn.transaction():
+        earlier = loads.unfinished(conn, order.plan.name, purpose="verify")
+        if earlier is not None:
+            loads.discard(conn, earlier.id)
+        record = loads.begin(
+            conn,
+            source=order.plan.name,
+            entities=order.entities,
+            origin=order.source.origin,
+            fingerprint="",
+            purpose="verify",
+        )
+        units.add_units(conn, record.id, record.run, order.source.units())
+        return record, make_shadow(conn, order.targets)
+
+
+def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow: Shadow, emit: Emit) -> None:
+    tally = units.tally(conn, record.id)
+    emit(
+        LoadStarted(
+            source=record.source,
+            load=record.id,
+            attempt=record.attempt,
+            run=record.run,
+            resumed=False,
+            entities=order.entities,
+            units=tally.units,
+            units_done=0,
+            items_expected=tally.items_expected,
+            items_done=0,
+        )
+    )
+
+    def hear(message: ChunkDone | UnitDone) -> None:
+        if isinstance(message, UnitDone):
+            emit(UnitFinished(unit=message.unit))
+            return
+        emit(
+            Progress(
+                items=message.items,
+                bytes=message.bytes,
+                read_units=message.read_units,
+                throttled=message.throttled,
+                rejected=sum(message.rejected.values()),
+            )
+        )
+
+    task = Task(
+        dsn=order.dsn,
+        load=record.id,
+        run=record.run,
+        name=f"{record.source} verify",
+        source=order.source,
+        make_encoding=ShadowEncoding(reference=order.reference, entities=order.entities, sample=order.witness),
+        targets=shadow.tables,
+        keep_rejected=False,
+        on_encoded=KeepBeside(),
+    )
+    write_rows(task, workers=max(1, min(order.workers, tally.units)), on_message=hear)
+
+
+def _compare(
+    conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit
+) -> tuple[list[EntityReport], list[Difference]]:
+    finisher = Finisher(plan=order.plan, shadow=shadow)
+    reports: list[EntityReport] = []
+    differences: list[Difference] = []
+    for name in order.entities:
+        entity: EntityPlan = order.plan.entities[name]
+        emit(StepStarted(step=f"compare {name}"))
+        began = time.monotonic()
+        finisher.finish(conn, entity)
+        verifier = EntityVerifier(
+            plan=order.plan, entity=entity, shadow=shadow, fetch=order.fetch, most=order.list_differences
+        )
+        reports.append(verifier.verify(conn))
+        differences += verifier.differences
+        emit(StepFinished(step=f"compare {name}", seconds=time.monotonic() - began, finding=None))
+    return reports, differences[: order.list_differences]
+
+
+def _report(
+    conn: Conn,
+    order: VerifyOrder,
+    record: loads.LoadRecord,
+    reports: list[EntityReport],
+    differences: list[Difference],
+    started_at: datetime,
+    scan_seconds: float,
+) -> VerifyReport:
+    tally = units.tally(conn, record.id)
+    by_entity = {report.entity: report for report in reports}
+    other: dict[str, int] = {}
+    for (name, outcome), items in units.counts(conn, record.id).items():
+        if name in by_entity and outcome != "other":
+            by_entity[name].counts[outcome] = items
+        else:
+            other[f"{outcome} {name}" if name else outcome] = items
+    expected, actual, not_kept, no_longer = compare_rejected(conn, order.plan.name, order.entities)
+    ended_at = datetime.now(UTC)
+    return VerifyReport(
+        source=order.plan.name,
+        origin=order.source.origin,
+        started_at=started_at,
+        ended_at=ended_at,
+        live=order.fetch is not None,
+        items=tally.items_read,
+        entities=tuple(reports),
+        other=other,
+        rejected=RejectedReport(
+            expected=expected, actual=actual, not_kept=not_kept, no_longer_rejected=no_longer
+        ),
+        differences=tuple(differences),
+        scan_seconds=scan_seconds,
+        compare_seconds=(ended_at - started_at).total_seconds() - scan_seconds,
+        read_units=tally.read_units,
+    )
