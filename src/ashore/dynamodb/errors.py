@@ -194,7 +194,8 @@ class Unreachable(SourceError):
     code: ClassVar[str] = "ASH314"
 
     def what(self) -> str:
-        return f"{self.operation} at {self.endpoint} failed {self.attempts} times, the last time with: {self.reason}"
+        times = "once" if self.attempts == 1 else f"{self.attempts} times, the last time"
+        return f"{self.operation} at {self.endpoint} failed {times} with: {self.reason}"
 
     def hint(self) -> str:
         return "check the network, the endpoint and the region, then start again: it goes on where it was"

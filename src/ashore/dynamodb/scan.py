@@ -127,10 +127,13 @@ class TableSource:
         return items
 
     def probe(self) -> None:
-        """Read at most one item and forget it: does Scan work?"""
-        connected = _connected(self)
-        body = msgspec.json.encode({"TableName": self.table, "Limit": 1})
-        connected.transport.call(Request(operation="Scan", table=self.table), body)
+        """Read at most one item and forget it: does Scan work? Does not try again for longer than some seconds.
+
+        Raises:
+            AccessDenied, TableNotFound, CredentialsRefused, Unreachable, Throttled, RequestRefused
+        """
+        body = msgspec.json.encode({"TableName": self.table, "ConsistentRead": True, "Limit": 1})
+        Transport(self.aws, Backoff(give_up_after=5.0)).call(Request(operation="Scan", table=self.table), body)
 
     @cached_property
     def _described(self) -> TableInfo:

@@ -5,6 +5,7 @@ boto3's own parser reads 5,800 items of 1.2 KB a second; this path read 300,000 
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -74,7 +75,7 @@ class Transport:
         """Send one request until it is answered.
 
         Raises:
-            Throttled, Unreachable: It was not answered in time.
+            Throttled, Unreachable: It was not answered in time, or the server's certificate is not to be trusted.
             AccessDenied, TableNotFound, CredentialsRefused, RequestRefused: Trying again is of no use.
         """
         failures = throttled = renewed = 0
@@ -96,8 +97,11 @@ class Transport:
             if seconds >= self._backoff.give_up_after:
                 if result.is_throttling:
                     raise Throttled(request.operation, request.table, throttled, seconds)
-                raise Unreachable(request.operation, self.endpoint, failures, result.reason)
+                raise self._unreachable(request, failures, result.reason)
             self._backoff.pause(failures)
+
+    def _unreachable(self, request: Request, failures: int, reason: str) -> Unreachable:
+        return Unreachable(request.operation, self.endpoint, failures, reason)
 
     def _try(self, request: Request, body: bytes) -> bytes | _Failure:
         headers = self._signed(request.operation, body)
@@ -112,6 +116,11 @@ class Transport:
                 redirect=False,
                 timeout=time_out,
             )
+        except urllib3.exceptions.SSLError as error:
+            if isinstance(error.args[0], ssl.SSLCertVerificationError):
+                reason = f"its TLS certificate cannot be trusted ({error.args[0].verify_message})"
+                return _Failure(reason, is_throttling=False, error=self._unreachable(request, 1, reason))
+            return _Failure(type(error).__name__, is_throttling=False)
         except urllib3.exceptions.HTTPError as error:
             return _Failure(type(error).__name__, is_throttling=False)
         content = answer.data

@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from ashore.mapping.copy_text import (
     child_columns,
@@ -35,7 +34,6 @@ from ashore.postgres.items import RowReader
 from ashore.postgres.names import TableName
 
 _AT_ONCE = 500
-_LINKS = "\x01links"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +59,13 @@ class CopiesReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    links: tuple[str | None, ...]
+    item: Item
+    key: tuple[Any, ...]
+
+
 Keep = Callable[[Sequence[Rejected]], None]
 
 
@@ -78,10 +83,17 @@ class CopiesSettler:
     keep: Keep
 
     def settle(self, conn: Conn) -> CopiesReport:
-        """Promote or reject orphans, then compare the other copies with their originals. Idempotent."""
+        """Promote or reject orphans, then compare the other copies with their originals. Idempotent.
+
+        All promotions come before the first rejection: a copy that may not be promoted has an original after all
+        when another copy of the same record becomes one.
+        """
         report = CopiesReport(entity=self.plan.name)
-        while orphans := self._orphans(conn):
-            self._place(conn, orphans, report)
+        if any(self.copies.promoted):
+            for orphans in self._orphans(conn):
+                self._promote_all(conn, orphans)
+        for orphans in self._orphans(conn):
+            self._reject_all(conn, orphans, report)
         for copy, original in self._pairs(conn):
             differing = differing_attributes(self._own(original), self._own(copy))
             report.differing += bool(differing)
@@ -109,45 +121,60 @@ class CopiesSettler:
     def _keys(self) -> list[str]:
         return [column.name for column in self.copies.table.primary_key.columns]
 
-    def _orphans(self, conn: Conn) -> list[dict[str, Any]]:
+    def _orphans(self, conn: Conn) -> Iterator[list[_Orphan]]:
+        """Copies without an original, in the order of their keys, a few hundred at once."""
+        keys = [sql.SQL("c.{}").format(sql.Identifier(key)) for key in self._keys()]
         statement = sql.SQL(
-            "SELECT {keys}, ARRAY[{links}] AS {named}, c.item FROM {copies} c"
-            " WHERE NOT c.promoted AND NOT EXISTS (SELECT FROM {originals} o WHERE {on}) ORDER BY {keys} LIMIT {limit}"
-        ).format(
-            links=sql.SQL(", ").join(
-                sql.SQL("c.{}::text").format(sql.Identifier(name)) for name, _ in self.copies.links
-            ),
-            named=sql.Identifier(_LINKS),
-            keys=sql.SQL(", ").join(sql.SQL("c.{}").format(sql.Identifier(key)) for key in self._keys()),
-            copies=self._table.identifier,
-            originals=self.tables[self.plan.table.fullname].identifier,
-            on=self._on(),
-            limit=sql.Literal(_AT_ONCE),
+            "SELECT ARRAY[{links}], c.item, {keys} FROM {copies} c"
+            " WHERE NOT c.promoted AND NOT EXISTS (SELECT FROM {originals} o WHERE {on}) AND {after}"
+            " ORDER BY {keys} LIMIT {limit}"
         )
-        with conn.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(statement).fetchall()
+        last: tuple[Any, ...] | None = None
+        while True:
+            after: sql.Composable = sql.SQL("true")
+            if last is not None:
+                after = sql.SQL("({}) > ({})").format(
+                    sql.SQL(", ").join(keys), sql.SQL(", ").join(sql.Placeholder() * len(keys))
+                )
+            found = conn.execute(
+                statement.format(
+                    links=sql.SQL(", ").join(
+                        sql.SQL("c.{}::text").format(sql.Identifier(name)) for name, _ in self.copies.links
+                    ),
+                    keys=sql.SQL(", ").join(keys),
+                    copies=self._table.identifier,
+                    originals=self.tables[self.plan.table.fullname].identifier,
+                    on=self._on(),
+                    after=after,
+                    limit=sql.Literal(_AT_ONCE),
+                ),
+                last or (),
+            ).fetchall()
+            if not found:
+                return
+            yield [_Orphan(tuple(links), whole_item(item), tuple(key)) for links, item, *key in found]
+            last = tuple(found[-1][2:])
 
-    def _place(self, conn: Conn, orphans: Sequence[dict[str, Any]], report: CopiesReport) -> None:
-        rejected = []
-        found: set[tuple[str, ...]] = set()
+    def _promote_all(self, conn: Conn, orphans: Sequence[_Orphan]) -> None:
+        done: set[tuple[str | None, ...]] = set()
         for orphan in orphans:
-            links = tuple(orphan[_LINKS])
-            if links in found and None not in links:
-                continue
-            item = whole_item(orphan["item"])
-            unfit = self._promote(conn, orphan, item)
-            if unfit is None:
-                found.add(links)
-            else:
-                rejected.append((orphan, self._rejected(item, unfit)))
-        for orphan, _ in rejected:
-            self._delete(conn, orphan)
-        report.rejected += len(rejected)
-        if rejected:
-            self.keep([one for _, one in rejected])
+            if orphan.links not in done and self._why_not_promoted(conn, orphan) is None:
+                done |= {orphan.links} if None not in orphan.links else set()
 
-    def _promote(self, conn: Conn, orphan: Mapping[str, Any], item: Item) -> UnfitError | None:
-        texts = [item[key.name][key.type] for key in (self.plan.partition_key, self.plan.sort_key) if key is not None]
+    def _reject_all(self, conn: Conn, orphans: Sequence[_Orphan], report: CopiesReport) -> None:
+        rejected = []
+        for orphan in orphans:
+            unfit = self._why_not_promoted(conn, orphan)
+            if unfit is not None:
+                self._delete(conn, orphan)
+                rejected.append(self._rejected(orphan.item, unfit))
+        report.rejected += len(rejected)
+        self.keep(rejected)
+
+    def _why_not_promoted(self, conn: Conn, orphan: _Orphan) -> UnfitError | None:
+        """Promote an orphan; where that cannot be, change nothing and say why."""
+        keys = [key for key in (self.plan.partition_key, self.plan.sort_key) if key is not None]
+        texts = [orphan.item[key.name][key.type] for key in keys]
         place = next(
             at
             for at, generation in enumerate(self.copies.generations)
@@ -157,7 +184,7 @@ class CopiesSettler:
             return UnfitError("orphan")
         try:
             with conn.transaction():
-                self._insert(conn, promoted_rows(self.plan, item))
+                self._insert(conn, promoted_rows(self.plan, orphan.item))
         except UnfitError as unfit:
             return unfit
         except psycopg.errors.UniqueViolation:
@@ -166,10 +193,12 @@ class CopiesSettler:
             if not is_row_refused(error):
                 raise
             return UnfitError("refused_by_postgres", detail=refusal(error))
-        where = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(key)) for key in self._keys())
-        statement = sql.SQL("UPDATE {} SET promoted = true WHERE {}").format(self._table.identifier, where)
-        conn.execute(statement, [orphan[key] for key in self._keys()])
+        statement = sql.SQL("UPDATE {} SET promoted = true WHERE {}").format(self._table.identifier, self._is_this())
+        conn.execute(statement, orphan.key)
         return None
+
+    def _is_this(self) -> sql.Composed:
+        return sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(key)) for key in self._keys())
 
     def _insert(self, conn: Conn, rows: Rows) -> None:
         columns = entity_columns(self.plan)
@@ -182,12 +211,8 @@ class CopiesSettler:
             if text:
                 copy_text(conn, self.tables[child.record.table.fullname], columns, text.encode())
 
-    def _delete(self, conn: Conn, orphan: Mapping[str, Any]) -> None:
-        where = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(key)) for key in self._keys())
-        conn.execute(
-            sql.SQL("DELETE FROM {} WHERE {}").format(self._table.identifier, where),
-            [orphan[key] for key in self._keys()],
-        )
+    def _delete(self, conn: Conn, orphan: _Orphan) -> None:
+        conn.execute(sql.SQL("DELETE FROM {} WHERE {}").format(self._table.identifier, self._is_this()), orphan.key)
 
     def _rejected(self, item: Item, unfit: UnfitError) -> Rejected:
         keys = [key.name for key in (self.plan.partition_key, self.plan.sort_key) if key is not None]
