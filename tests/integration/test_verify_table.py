@@ -1,0 +1,138 @@
+"""Verification of a live table: a difference is read again from both sides before it is one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from ashore.dynamodb.scan import TableSource
+from ashore.local import LocalAws
+from ashore.observe.events import Event, StepStarted
+from tests.integration.verify_world import Item, a_case, a_court, load_court, verify_court
+
+
+@pytest.fixture
+def court_table(dynamodb: LocalAws) -> Iterator[tuple[TableSource, Any]]:
+    """A table with a small court in it, as a source, and boto3's client."""
+    client = dynamodb.client("dynamodb")
+    client.create_table(
+        TableName="court",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    put(client, a_court(8))
+    yield TableSource(table="court", region=dynamodb.region, endpoint_url=dynamodb.endpoint_url, segments=1), client
+
+
+def put(client: Any, items: Iterable[Item]) -> None:
+    for item in items:
+        client.put_item(TableName="court", Item=item)
+
+
+def at_compare(entity: str, action: Callable[[], None]) -> Callable[[Event], None]:
+    """A listener that acts after the table was read again, and before the comparison begins."""
+
+    def hear(event: Event) -> None:
+        if event == StepStarted(step=f"compare {entity}"):
+            action()
+
+    return hear
+
+
+def case_report(report: Any) -> dict[str, Any]:
+    return next(one.as_json() for one in report.entities if one.entity == "case")
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+
+
+def test_a_scanned_table_is_found_equal(court_table: tuple[TableSource, Any], postgres_dsn: str) -> None:
+    source, _ = court_table
+    load_court(postgres_dsn, source)
+    report = verify_court(postgres_dsn, source, witness_all=True)
+    assert 0 == report.total_differences
+    assert 8 == case_report(report)["witnessed"]
+
+
+def test_a_change_after_the_load_is_a_difference(court_table: tuple[TableSource, Any], postgres_dsn: str) -> None:
+    source, client = court_table
+    load_court(postgres_dsn, source)
+    put(client, [a_case("101-20", amount={"N": "1"}), a_case("999-20")])
+    client.delete_item(TableName="court", Key={name: {"S": "case|103-20"} for name in ("pk", "sk")})
+    found = case_report(verify_court(postgres_dsn, source, witness=0))
+    # Each case has two petitioners, which are missing or extra with it.
+    assert (3, 3, 1) == (found["missing"], found["extra"], found["different"])
+    assert 0 == found["settled"]
+
+
+def test_a_key_that_agrees_when_read_again_is_no_difference(
+    court_table: tuple[TableSource, Any], postgres_dsn: str
+) -> None:
+    source, client = court_table
+    load_court(postgres_dsn, source)
+
+    def change_both() -> None:
+        put(client, [a_case("101-20", amount={"N": "7"})])
+        client.delete_item(TableName="court", Key={name: {"S": "case|103-20"} for name in ("pk", "sk")})
+        with psycopg.connect(postgres_dsn, autocommit=True) as conn:
+            conn.execute("UPDATE \"case\" SET amount = 7 WHERE docket_number = '101-20'")
+            conn.execute("DELETE FROM petitioner WHERE docket_number = '103-20'")
+            conn.execute("DELETE FROM \"case\" WHERE docket_number = '103-20'")
+
+    report = verify_court(postgres_dsn, source, witness=0, emit=at_compare("case", change_both))
+    assert 0 == report.total_differences
+    assert 3 == case_report(report)["settled"]  # the changed case, the deleted one, and its petitioners
+
+
+def test_a_change_on_one_side_only_stays_a_difference_when_read_again(
+    court_table: tuple[TableSource, Any], postgres_dsn: str
+) -> None:
+    source, _ = court_table
+    load_court(postgres_dsn, source)
+
+    def change_rows() -> None:
+        with psycopg.connect(postgres_dsn, autocommit=True) as conn:
+            conn.execute("UPDATE \"case\" SET amount = 7 WHERE docket_number = '101-20'")
+
+    report = verify_court(postgres_dsn, source, witness=0, emit=at_compare("case", change_rows))
+    assert (1, 0) == (case_report(report)["different"], case_report(report)["settled"])
+
+
+def test_a_key_that_keeps_changing_is_undecided(court_table: tuple[TableSource, Any], postgres_dsn: str) -> None:
+    source, client = court_table
+    load_court(postgres_dsn, source)
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            put(client, [a_case("101-20", amount={"N": str(number)})])
+
+    writer = threading.Thread(target=write)
+
+    def start() -> None:
+        put(client, [a_case("101-20", amount={"N": "0"})])
+        with psycopg.connect(postgres_dsn, autocommit=True) as conn:
+            conn.execute("UPDATE \"case\" SET amount = -1 WHERE docket_number = '101-20'")
+        writer.start()
+
+    try:
+        report = verify_court(postgres_dsn, source, witness=0, emit=at_compare("case", start))
+    finally:
+        stop.set()
+        writer.join()
+    assert 1 == report.undecided
+    assert 0 == report.total_differences
+    assert not report.as_json()["equal"]
