@@ -295,7 +295,11 @@ def _for_boto3(value: TypedValue) -> dict[str, Any]:
 def _rejected(conn: Conn) -> tuple[RejectedLine, ...]:
     return tuple(
         RejectedLine(
-            entity=entity, reason=reason, attribute=attribute, detail=detail or explanations.get(reason, ""), items=items
+            entity=entity,
+            reason=reason,
+            attribute=attribute,
+            detail=detail or explanations.get(reason, ""),
+            items=items,
         )
         for entity, reason, attribute, detail, items in conn.execute(_REJECTED)
     )

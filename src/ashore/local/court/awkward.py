@@ -26,11 +26,11 @@ expected_rejected: Final[dict[tuple[str | None, Reason], int]] = {
 def awkward_items(random: Random, bench: Bench, docket_numbers: Sequence[str]) -> Iterator[Item]:
     """One or two items for each of `expected_rejected`."""
     one, other = docket_numbers[3], docket_numbers[7]
-    yield _message(random, bench, one, new_id(random), "Scanned with a broken driver:\0\0 page 2")
-    yield _message(random, bench, other, new_id(random), "\0")
+    yield _message(bench, one, new_id(random), "Scanned with a broken driver:\0\0 page 2")
+    yield _message(bench, other, new_id(random), "\0")
     twice = new_id(random)  # moved to another case, and left behind
-    yield _message(random, bench, one, twice, "Wrong case, sorry")
-    yield _message(random, bench, other, twice, "Wrong case, sorry")
+    yield _message(bench, one, twice, "Wrong case, sorry")
+    yield _message(bench, other, twice, "Wrong case, sorry")
     yield _entry(random, one, new_id(random), title="Exhibit\0A")
     yield _entry(random, one, new_id(random).upper(), title="Exhibit B")
     yield _entry(random, other, new_id(random), title="Exhibit C", filed="last Tuesday")
@@ -47,7 +47,7 @@ def awkward_items(random: Random, bench: Bench, docket_numbers: Sequence[str]) -
     yield {"pk": S(f"{new_id(random)}|workItem"), "sk": S(new_id(random)), "status": null}
 
 
-def _message(random: Random, bench: Bench, docket_number: str, message_id: str, text: str) -> Item:
+def _message(bench: Bench, docket_number: str, message_id: str, text: str) -> Item:
     sender, receiver = bench.clerks[:2]
     return {
         "pk": S(f"case|{docket_number}"),
