@@ -3,24 +3,30 @@
 The names here are what a declaration needs; the command is ``ashore``.
 """
 
-from ashore.errors import AshoreError, DeclarationError, Problem
-from ashore.mapping.declare import (
-    Child,
-    Copy,
-    Entity,
-    KeyAttribute,
-    Source,
-    epoch_milliseconds,
-    epoch_seconds,
-    explicit,
-    maybe,
-    promote,
-    reject,
-    remainder,
-    residue,
-    strip,
-)
-from ashore.mapping.names import camel_case, pascal_case, same_name
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ashore.errors import AshoreError, DeclarationError, Problem
+    from ashore.mapping.declare import (
+        Child,
+        Copy,
+        Entity,
+        KeyAttribute,
+        Source,
+        epoch_milliseconds,
+        epoch_seconds,
+        explicit,
+        maybe,
+        promote,
+        reject,
+        remainder,
+        residue,
+        strip,
+    )
+    from ashore.mapping.names import camel_case, pascal_case, same_name
 
 __version__ = "0.1.0"
 
@@ -46,3 +52,15 @@ __all__ = [
     "same_name",
     "strip",
 ]
+
+_homes: Final = ("ashore.errors", "ashore.mapping.names", "ashore.mapping.declare")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: SQLAlchemy takes longer to import than `ashore --help` may take."""
+    if name in __all__:
+        for home in map(importlib.import_module, _homes):
+            if name in vars(home):
+                return vars(home)[name]
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,4 +1,4 @@
-"""A small shop for the tests of the load: a declaration, items made from a seed, a source that reads them from memory."""
+"""A small shop for the tests of the load: a declaration, items made from a seed, a source in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ import sqlalchemy as sa
 
 from ashore.ledger.chunk import Encoding
 from ashore.load.order import Limits, LoadOrder, planned_encoding
-from ashore.mapping.declare import Child, Source, remainder
-from ashore.mapping.declare import Entity as E
+from ashore.mapping.declare import Child, Entity, Source, remainder
 from ashore.mapping.declared import PlanReference
 from ashore.mapping.items import from_rows
 from ashore.model.chunk import Chunk, Estimate, Position, Unit
@@ -58,11 +57,11 @@ line = sa.Table(
 )
 
 shop = Source("shop", names=str)
-customers = E(
+customers = Entity(
     customer,
     [shop.key("customer|{customer_id}", "customer"), shop.key("CUSTOMER#{customer_id}", "customer")],
 )
-purchases = E(
+purchases = Entity(
     purchase,
     shop.key("customer|{customer_id}", "purchase|{purchase_id}"),
     children=[Child(table=line, attribute="lines", order=line.c.position)],
@@ -184,14 +183,8 @@ def order(dsn: str, source: MemorySource, **changes: Any) -> LoadOrder:
 
 def digest(dsn: str) -> dict[str, str]:
     """What each table holds, said by PostgreSQL."""
-    with psycopg.connect(dsn) as conn:
-        return {
-            table: conn.execute(
-                f"SELECT count(*) || ' ' || md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"), ''))"
-                f" FROM shop.{table} t".encode()
-            ).fetchone()[0]  # type: ignore[index]
-            for table in TABLES
-        }
+    whole = "count(*) || ' ' || md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"), ''))"
+    return {table: one(dsn, f"SELECT {whole} FROM shop.{table} t") for table in TABLES}
 
 
 def definitions(dsn: str) -> list[tuple[Any, ...]]:

@@ -10,15 +10,16 @@ import signal
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, Literal
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
+from tests.integration import load_world as world
 
 from ashore.errors import AshoreError
 from ashore.load.run import run_load
-from tests.integration import load_world as world
 
 Victim = Literal["worker", "coordinator", "all"]
 _ITEMS = 3_000
@@ -38,7 +39,7 @@ def load_once(dsn: str, folder: list[str]) -> None:
 def run_and_kill(dsn: str, victim: Victim, after_seconds: float) -> str:
     """One run, of which `victim` is killed so long after the ledger shows the run; return the load's phase then."""
     runs = runs_so_far(dsn)
-    process = multiprocessing.get_context("spawn").Process(target=load_once, args=(dsn, [os.getcwd()]))
+    process = multiprocessing.get_context("spawn").Process(target=load_once, args=(dsn, [str(Path.cwd())]))
     process.start()
     while process.is_alive() and runs_so_far(dsn) == runs:
         time.sleep(0.01)
@@ -139,7 +140,7 @@ def test_fifty_killed_loads_end_with_the_same_rows(postgres_dsn: str) -> None:
 
 
 def test_workers_end_with_their_coordinator(postgres_dsn: str) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=load_slowly, args=(postgres_dsn, [os.getcwd()]))
+    process = multiprocessing.get_context("spawn").Process(target=load_slowly, args=(postgres_dsn, [str(Path.cwd())]))
     process.start()
     assert process.pid is not None
     family: list[psutil.Process] = []
@@ -160,7 +161,7 @@ def load_slowly(dsn: str, folder: list[str]) -> None:
 
 
 def run_in_own_process(dsn: str) -> int | None:
-    process = multiprocessing.get_context("spawn").Process(target=load_once, args=(dsn, [os.getcwd()]))
+    process = multiprocessing.get_context("spawn").Process(target=load_once, args=(dsn, [str(Path.cwd())]))
     process.start()
     process.join()
     return process.exitcode

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.integration import load_world as world
 
 from ashore import local
 from ashore.errors import AshoreError
@@ -17,7 +18,6 @@ from ashore.load.order import Limits
 from ashore.load.run import run_load
 from ashore.observe.events import Event, Progress, StepStarted
 from ashore.postgres.errors import ConnectionLost, PostgresError
-from tests.integration import load_world as world
 
 
 def counts(report: Any) -> dict[tuple[str | None, str], int]:
@@ -46,7 +46,9 @@ def test_rows_refused_by_postgres_are_rejected_alone(postgres_dsn: str) -> None:
     report = run_load(world.order(postgres_dsn, source))
     refused = [one for one in report.rejected if one.reason == "refused_by_postgres"]
     assert [("customer", 3)] == [(one.entity, one.items) for one in refused]
-    detail = world.one(postgres_dsn, "SELECT min(detail) FROM ashore.rejected_item WHERE reason = 'refused_by_postgres'")
+    detail = world.one(
+        postgres_dsn, "SELECT min(detail) FROM ashore.rejected_item WHERE reason = 'refused_by_postgres'"
+    )
     assert "23514 check violation (table customer, constraint customer_age)" == detail
     run_load(world.order(postgres_dsn, world.MemorySource(items=good), restart=True))
     rows = world.one(postgres_dsn, "SELECT count(*) FROM shop.customer")
@@ -219,9 +221,8 @@ def test_cut_connections_leave_a_load_that_resumes(postgres_dsn: str) -> None:
         if isinstance(event, Progress):
             world.one(postgres_dsn, cut)
 
-    with pytest.raises(ConnectionLost) as caught:
+    with pytest.raises(ConnectionLost, match="run the same command again"):
         run_load(world.order(postgres_dsn, source), emit)
-    assert "57P01" == caught.value.sqlstate
     assert 600 == run_load(world.order(postgres_dsn, source)).items
 
 
@@ -234,7 +235,7 @@ def own_server() -> Any:
 def test_a_server_that_crashes_leaves_a_load_that_resumes(own_server: local.LocalPostgres) -> None:
     dsn = own_server.create_database("crash")
     source = world.MemorySource(items=world.items(600), chunk_items=10, pause_seconds=0.01)
-    crashed = []
+    crashed: list[bool] = []
 
     def emit(event: Event) -> None:
         if isinstance(event, Progress) and not crashed:

@@ -93,7 +93,7 @@ def test_the_witness_sees_what_a_mapping_that_drops_an_attribute_hides(postgres_
     report = verify_court(postgres_dsn, source, witness=2)
     case = by_entity(report, "case")
     assert 0 == case["witnessed"]
-    assert 2 <= case["refuted"]
+    assert case["refuted"] in {2, 4}  # two of the shape, and two more where the encoder learned of it in between
     assert all(one.columns == ("postalCode",) for one in report.differences if one.table.endswith("(witness)"))
 
 
@@ -148,6 +148,16 @@ def test_only_loaded_entities_are_verified(postgres_dsn: str, tmp_path: Path) ->
     with pytest.raises(NothingToVerifyError, match="work_item is declared") as caught:
         verify_court(postgres_dsn, source)
     assert 3 == caught.value.exit_code
+
+
+def test_an_item_of_no_entity_is_kept_once_by_two_loads_of_other_entities(postgres_dsn: str, tmp_path: Path) -> None:
+    source = export_of(tmp_path, [*a_court(2), {"pk": {"S": "stray"}, "sk": {"S": "1"}}])
+    load_court(postgres_dsn, source, entities=["case"])
+    load_court(postgres_dsn, source, entities=["work_item"])
+    with psycopg.connect(postgres_dsn) as conn:
+        kept = conn.execute("SELECT entity, reason FROM ashore.rejected_item").fetchall()
+    assert [(None, "unmatched")] == kept
+    assert 0 == verify_court(postgres_dsn, source).total_differences
 
 
 def test_a_verification_changes_no_target(postgres_dsn: str, tmp_path: Path) -> None:

@@ -80,8 +80,10 @@ _ADVANCE = """
 _IS_MINE = "SELECT 1 FROM ashore.load WHERE id = %(load)s AND run = %(run)s"
 _DISCARD = "UPDATE ashore.load SET phase = 'discarded', ended_at = clock_timestamp() WHERE id = %s"
 _FORGET_REJECTED = (
-    "DELETE FROM ashore.rejected_item WHERE source = %(source)s AND load <> %(load)s AND entity = ANY(%(entities)s)"
+    "DELETE FROM ashore.rejected_item WHERE source = %(source)s AND load <> %(load)s"
+    " AND (entity = ANY(%(entities)s) OR entity IS NULL)"
 )
+_DISCARD_REJECTED = "DELETE FROM ashore.rejected_item WHERE load = %s"
 _REPORT = "UPDATE ashore.load SET report = %(report)s WHERE id = %(load)s"
 _ENTITIES = "SELECT entity, tables, state, load FROM ashore.entity WHERE source = %s ORDER BY entity"
 _SET_ENTITY = """
@@ -155,12 +157,13 @@ def assert_mine(conn: Conn, record: LoadRecord) -> None:
 
 
 def discard(conn: Conn, load: int) -> None:
-    """Mark a load as discarded: its rows count for nothing."""
+    """Mark a load as discarded: its rows and rejected items count for nothing."""
     conn.execute(_DISCARD, (load,))
+    conn.execute(_DISCARD_REJECTED, (load,))
 
 
 def forget_rejected(conn: Conn, record: LoadRecord) -> None:
-    """Drop the rejected items of earlier attempts at the same entities: the new attempt meets them again."""
+    """Drop the rejected items of earlier loads of the same entities, or of none: the new load meets them again."""
     conn.execute(_FORGET_REJECTED, {"source": record.source, "load": record.id, "entities": record.entities})
 
 

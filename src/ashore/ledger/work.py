@@ -23,7 +23,7 @@ _context = multiprocessing.get_context("spawn")
 class _Worker:
     number: int
     process: Any
-    channel: Connection[None, Message]
+    channel: Connection[Task, Message]
     is_open: bool = True
     has_ended: bool = False
 
@@ -52,7 +52,9 @@ def write_rows(
     """
     crew: list[_Worker] = []
     try:
-        crew.extend(_start(task, number) for number in range(1, workers + 1))
+        crew.extend(_start(number) for number in range(1, workers + 1))
+        for worker in crew:
+            _tell(worker, task)
         next_tick = time.monotonic() + _TICK_SECONDS
         while any(worker.is_open for worker in crew):
             for ready in wait([worker.channel for worker in crew if worker.is_open], timeout=_TICK_SECONDS):
@@ -64,22 +66,35 @@ def write_rows(
         _stop(crew)
 
 
-def _start(task: Task, number: int) -> _Worker:
+def _start(number: int) -> _Worker:
     ours, theirs = _context.Pipe(duplex=True)
-    process = _context.Process(target=main, args=(task, number, theirs), name=f"ashore worker {number}", daemon=True)
+    process = _context.Process(target=main, args=(number, theirs), name=f"ashore worker {number}", daemon=True)
     process.start()
     theirs.close()  # so that the worker's end is the only one, and its death closes the pipe
     return _Worker(number, process, ours)
 
 
+def _tell(worker: _Worker, task: Task) -> None:
+    # Not an argument of the process: `Process.start` would wait for ever on a worker that dies before it has read
+    # more than a pipe holds, since it keeps the pipe's other end open itself.
+    try:
+        worker.channel.send(task)
+    except OSError:
+        raise _ended(worker) from None
+
+
+def _ended(worker: _Worker) -> WorkerEnded:
+    worker.process.join()
+    return WorkerEnded(worker=worker.number, exit_status=worker.process.exitcode)
+
+
 def _hear(worker: _Worker, on_message: Callable[[ChunkDone | UnitDone], None]) -> None:
     try:
         message = worker.channel.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # OSError: killed in the middle of a message
         worker.is_open = False
         if not worker.has_ended:
-            worker.process.join()
-            raise WorkerEnded(worker=worker.number, exit_status=worker.process.exitcode) from None
+            raise _ended(worker) from None
         return
     match message:
         case ChunkDone() | UnitDone():

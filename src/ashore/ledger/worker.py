@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from ashore.errors import AshoreError
 from ashore.ledger import units
@@ -79,10 +79,11 @@ class Ended:
 
 
 Message = ChunkDone | UnitDone | Failed | Ended
+Channel: TypeAlias = "Connection[Message, Task]"
 
 
-def main(task: Task, number: int, channel: Connection[Message, None]) -> None:
-    """Work until no unit is left, or until `channel` brings anything or closes; the body of a worker process.
+def main(number: int, channel: Channel) -> None:
+    """Take a task from `channel` and work until no unit is left or it closes; the body of a worker process.
 
     The coordinator handles the interrupt of a terminal for all. A worker whose coordinator died stops after its
     chunk (on Linux: at once); if it did not, it could write nothing once a newer run has begun.
@@ -90,18 +91,39 @@ def main(task: Task, number: int, channel: Connection[Message, None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     try:
-        try:
-            with translated("writing rows"):
-                _work(task, number, channel)
-        except AshoreError as error:
-            channel.send(Failed(error))
-        else:
-            channel.send(Ended())
-    except (BrokenPipeError, ConnectionResetError):
+        _send(channel, _outcome(_receive(channel), number, channel))
+    except _CoordinatorGone:
         return
 
 
-def _work(task: Task, number: int, channel: Connection[Message, None]) -> None:
+class _CoordinatorGone(Exception):
+    """Nobody listens any more."""
+
+
+def _receive(channel: Channel) -> Task:
+    try:
+        return channel.recv()
+    except (EOFError, OSError):
+        raise _CoordinatorGone from None
+
+
+def _send(channel: Channel, message: Message) -> None:
+    try:
+        channel.send(message)
+    except OSError:
+        raise _CoordinatorGone from None
+
+
+def _outcome(task: Task, number: int, channel: Channel) -> Failed | Ended:
+    try:
+        with translated("writing rows"):
+            _work(task, number, channel)
+    except AshoreError as error:
+        return Failed(error)
+    return Ended()
+
+
+def _work(task: Task, number: int, channel: Channel) -> None:
     encoding = task.make_encoding()
     name = f"ashore {task.name} load {task.load} run {task.run} worker {number}"
     with connect(task.dsn, application_name=name, autocommit=True) as conn:
@@ -118,21 +140,22 @@ def _work(task: Task, number: int, channel: Connection[Message, None]) -> None:
         while (claim := units.claim(conn, load=task.load, run=task.run, worker=number)) is not None:
             if not _read(task, writer, claim, channel, hook):
                 return
-            channel.send(UnitDone(claim.unit.name))
+            _send(channel, UnitDone(claim.unit.name))
 
 
 def _read(
     task: Task,
     writer: ChunkWriter,
     claim: units.Claim,
-    channel: Connection[Message, None],
+    channel: Channel,
     hook: Callable[[Encoded], None] | None,
 ) -> bool:
     for number, chunk in enumerate(task.source.read(claim.unit, claim.position), start=claim.chunks):
         if channel.poll():
             return False
         encoded = writer.write(claim.unit.name, number, chunk, on_encoded=hook)
-        channel.send(
+        _send(
+            channel,
             ChunkDone(
                 items=len(chunk.items),
                 bytes=chunk.bytes_read,
@@ -140,7 +163,7 @@ def _read(
                 throttled=chunk.throttled,
                 counts=encoded.counts,
                 rejected=Counter((item.entity, item.reason) for item in encoded.rejected),
-            )
+            ),
         )
         if chunk.last:
             return True

@@ -49,6 +49,7 @@ def start_load(conn: Conn, order: LoadOrder) -> OpenLoad:
         if holder is None:
             raise LoadInProgress(source=source, host=None, pid=None, since=None)
         raise LoadInProgress(source=source, host=holder.host, pid=holder.pid, since=holder.run_started_at)
+    parts = order.source.units()
     fingerprint = order.fingerprint or fingerprint_of(order.make_encoding().encoder.columns)
     with conn.transaction():
         conn.execute(_SET_TIMEOUTS, (str(order.limits.lock_timeout_ms), str(_STATEMENT_TIMEOUT_MS)))
@@ -56,7 +57,9 @@ def start_load(conn: Conn, order: LoadOrder) -> OpenLoad:
         targets = _targets(conn, order)
         if earlier is not None and not order.restart:
             return _take_up(conn, order, earlier, fingerprint, targets)
-        return _begin(conn, order, earlier, fingerprint, targets)
+        record = _begin(conn, order, earlier, fingerprint, targets)
+        units.add_units(conn, record.id, record.run, parts)
+        return OpenLoad(record=record, targets=targets, resumed=False)
 
 
 def _take_up(
@@ -81,7 +84,7 @@ def _take_up(
 
 def _begin(
     conn: Conn, order: LoadOrder, earlier: LoadRecord | None, fingerprint: str, targets: Mapping[str, TableName]
-) -> OpenLoad:
+) -> LoadRecord:
     source = order.plan.name
     known = loads.entities_of(conn, source)
     for entity in order.entities:
@@ -116,7 +119,6 @@ def _begin(
     for entity in order.entities:
         names = [str(targets[table.fullname]) for table in order.plan.entities[entity].tables]
         loads.set_entity(conn, source=source, entity=entity, tables=names, state="loading", load=record.id)
-    units.add_units(conn, record.id, record.run, order.source.units())
     detail = {
         "source": source,
         "load": record.id,
@@ -125,7 +127,7 @@ def _begin(
         "discarded": sorted(map(str, discarded)) if order.restart else [],
     }
     records.audit(conn, "load", detail)
-    return OpenLoad(record=record, targets=targets, resumed=False)
+    return record
 
 
 def _take_off(conn: Conn, source: str, targets: set[TableName]) -> None:

@@ -83,14 +83,3 @@ def delete_keys(conn: Conn, table: TableName, columns: Sequence[str], keys: Sequ
 def _type(name: str) -> sql.Composable:
     literal: Any = name  # written by format_type, quoted where it has to be
     return sql.SQL(literal)
-
-
-def count_repeated(conn: Conn, table: TableName, columns: Sequence[str]) -> int:
-    """The number of rows whose values in `columns` stand more than once; rows with a NULL among them do not count."""
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    whole = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(column)) for column in columns)
-    statement = sql.SQL(
-        "SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1) g"
-    ).format(table.identifier, whole, names)
-    row = conn.execute(statement).fetchone()
-    return 0 if row is None else int(row[0])

@@ -22,7 +22,7 @@ from ashore.postgres.connect import Conn
 from ashore.postgres.items import RowKey, RowReader
 from ashore.postgres.names import TableName
 from ashore.postgres.shadow import create_unlogged_copies
-from ashore.postgres.violations import repeated_keys
+from ashore.postgres.violations import delete_keys, repeated_keys
 
 SCHEMA: Final = "ashore_shadow"
 _samples: Final = TableName(SCHEMA, "sample")
@@ -158,16 +158,10 @@ class Finisher:
         self.duplicates[entity.name] = self.duplicates.get(entity.name, 0) + len(rows)
         for child in entity.children:
             of_parent = {ours: theirs for theirs, ours in child.parent}
-            self._delete(
+            delete_keys(
                 conn, self.shadow.tables[child.record.table.fullname], [of_parent[key] for key in reader.key_columns], keys
             )
-        self._delete(conn, reader.table, reader.key_columns, keys)
-
-    @staticmethod
-    def _delete(conn: Conn, table: TableName, columns: Sequence[str], keys: Sequence[RowKey]) -> None:
-        where = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in columns)
-        with conn.cursor() as cursor:
-            cursor.executemany(sql.SQL("DELETE FROM {} WHERE {}").format(table.identifier, where), keys)
+        delete_keys(conn, reader.table, reader.key_columns, keys)
 
 
 def samples(conn: Conn, entity: str, *, after: int, limit: int) -> list[tuple[int, str, bytes]]:
