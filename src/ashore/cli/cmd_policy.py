@@ -1,0 +1,34 @@
+"""`ashore policy`: what AWS has to allow."""
+
+from __future__ import annotations
+
+import typer
+
+from ashore.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("policy", epilog="Example:  ashore policy --table efcms > policy.json")(policy)
+
+
+def policy(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    context: typer.Context,
+    table: options.Table = None,
+    export: options.Export = None,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Print the least IAM policy with which Ashore can read the table or the export. Asks nobody, writes nothing.
+
+    The output is JSON with and without `--json`.
+    """
+    from ashore.cli.output import print_json  # noqa: PLC0415 (quick start)
+    from ashore.pipeline.project import policy as least  # noqa: PLC0415
+
+    common = options.common(context, project=project, environment=environment, as_json=as_json)
+    print_json(least(common.settings({"table": table, "export": export}, frozenset({"source"}))))
+    return 0

@@ -1,0 +1,1 @@
+"""`ashore.toml`, environment variables and flags become frozen settings; every problem is told at once."""
