@@ -37,7 +37,7 @@ def test_a_load_is_found_equal_and_every_item_is_counted(any_postgres_dsn: str, 
 
 PLANTED = {
     "a changed column": ("UPDATE \"case\" SET caption = 'x' WHERE docket_number = '101-20'", "case", "different"),
-    "a changed scale is no change": ("UPDATE \"case\" SET amount = 19824.990", "case", None),
+    "a changed scale is no change": ('UPDATE "case" SET amount = 19824.990', "case", None),
     "a lost row": ("DELETE FROM work_item WHERE docket_number = '105-20'", "work_item", "missing"),
     "a row too many": ("INSERT INTO work_item VALUES ('1', gen_random_uuid())", "work_item", "extra"),
     "a changed child": ("UPDATE petitioner SET name = 'x' WHERE docket_number = '101-20'", "case", "different"),
@@ -163,7 +163,7 @@ def test_an_item_of_no_entity_is_kept_once_by_two_loads_of_other_entities(postgr
 def test_a_verification_changes_no_target(postgres_dsn: str, tmp_path: Path) -> None:
     source = export_of(tmp_path, a_court(5))
     load_court(postgres_dsn, source)
-    digest = 'SELECT md5(string_agg(c::text, \'\' ORDER BY docket_number)) FROM "case" c'
+    digest = "SELECT md5(string_agg(c::text, '' ORDER BY docket_number)) FROM \"case\" c"
     with psycopg.connect(postgres_dsn, autocommit=True) as conn:
         before = conn.execute(digest).fetchone()
         verify_court(postgres_dsn, source)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.verify_world import Item, a_case, a_court, load_court, verify_court
 
 from ashore.dynamodb.scan import TableSource
 from ashore.local import LocalAws
 from ashore.observe.events import Event, StepStarted
-from tests.integration.verify_world import Item, a_case, a_court, load_court, verify_court
 
 
 @pytest.fixture
-def court_table(dynamodb: LocalAws) -> Iterator[tuple[TableSource, Any]]:
+def court_table(dynamodb: LocalAws) -> tuple[TableSource, Any]:
     """A table with a small court in it, as a source, and boto3's client."""
     client = dynamodb.client("dynamodb")
     client.create_table(
@@ -29,7 +29,7 @@ def court_table(dynamodb: LocalAws) -> Iterator[tuple[TableSource, Any]]:
         BillingMode="PAY_PER_REQUEST",
     )
     put(client, a_court(8))
-    yield TableSource(table="court", region=dynamodb.region, endpoint_url=dynamodb.endpoint_url, segments=1), client
+    return TableSource(table="court", region=dynamodb.region, endpoint_url=dynamodb.endpoint_url, segments=1), client
 
 
 def put(client: Any, items: Iterable[Item]) -> None:

@@ -78,7 +78,8 @@ Entity(
 court.not_yet("user|*")
 court.leave_out("catalog", because="a list of cases that PostgreSQL makes by itself")
 plan = court.compile()
-REFERENCE: Final = PlanReference(declarations="tests.integration.verify_world:court", folder=Path(__file__).parent.parent.parent)
+PROJECT: Final = Path(__file__).parent.parent.parent
+REFERENCE: Final = PlanReference(declarations="tests.integration.verify_world:court", folder=PROJECT)
 
 Item = dict[str, Any]
 

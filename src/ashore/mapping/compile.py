@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 from ashore.errors import DeclarationError, Problem
 from ashore.mapping.compile_entity import EntityCompiler
 from ashore.mapping.declare import Source
+from ashore.mapping.match import matches
 from ashore.mapping.pattern import Glob, Pattern, common_text
 from ashore.mapping.plan import EntityPlan, Generation, Plan, RulePlan
 
@@ -26,11 +27,8 @@ def compile_source(source: Source) -> Plan:
         problems += compiler.problems
         if plan is not None:
             plans.append(plan)
-    if not source.entities:
-        problems.append(
-            Problem(where=f"source {source.name!r}", what="declares no entity", hint="add an Entity(table, source.key(…))")
-        )
     rules = [RulePlan(rule=rule, partition=Glob(rule.partition), sort=Glob(rule.sort)) for rule in source.rules]
+    problems += _source_problems(source)
     problems += _twice(plans)
     problems += _overlaps(plans, rules)
     if problems:
@@ -42,6 +40,19 @@ def compile_source(source: Source) -> Plan:
         entities={plan.name: plan for plan in plans},
         rules=tuple(sorted(rules, key=lambda one: one.rule.outcome)),
     )
+
+
+def _source_problems(source: Source) -> Iterator[Problem]:
+    where = f"source {source.name!r}"
+    if not source.entities:
+        yield Problem(where=where, what="declares no entity", hint="add an Entity(table, source.key(…))")
+    if source.sort_key is not None and source.sort_key.name == source.partition_key.name:
+        hint = "name the table's two key attributes; sort_key=None for a table without a sort key"
+        yield Problem(where=where, what=f"has {source.sort_key.name!r} as partition key and as sort key", hint=hint)
+    for rule in source.rules:
+        if source.sort_key is None and rule.sort != "*":
+            what = f"has no sort key, the rule {rule.name!r} speaks of one"
+            yield Problem(where=where, what=what, hint="leave `sort` out")
 
 
 def _twice(plans: list[EntityPlan]) -> Iterator[Problem]:
@@ -77,24 +88,59 @@ def _overlaps(plans: list[EntityPlan], rules: list[RulePlan]) -> Iterator[Proble
         if rule.rule.outcome == "left_out"
     ]
     for (one, first), (other, second) in combinations(forms, 2):
-        example = _common_key(first, second)
-        if example is not None:
-            yield Problem(
-                where=other,
-                what=f"its keys overlap with those of {one}: an item with key {example} is of both",
-                hint="make one pattern longer, so that a key fits one of them only",
-            )
+        partition = common_text(first[0], second[0])
+        sort = None if first[1] is None or second[1] is None else common_text(first[1], second[1])
+        if partition is None or (sort is None and first[1] is not None):
+            continue
+        example = _common_key(first, second, (partition, sort))
+        shown = ", ".join(repr(text) for text in example or () if text is not None)
+        yield Problem(
+            where=other,
+            what=f"its keys overlap with those of {one}"
+            + (f": an item with key {shown} is of both" if shown else " as far as their literal text goes"),
+            hint="make one pattern longer, so that a key fits one of them only",
+        )
 
 
 def _forms(generation: Generation) -> _Forms:
     return (generation.partition, generation.sort)
 
 
-def _common_key(one: _Forms, other: _Forms) -> str | None:
-    partition = common_text(one[0], other[0])
-    if partition is None:
-        return None
-    if one[1] is None or other[1] is None:
-        return repr(partition)
-    sort = common_text(one[1], other[1])
-    return None if sort is None else f"{partition!r}, {sort!r}"
+_KeyTexts = tuple[str, str | None]
+
+
+def _common_key(one: _Forms, other: _Forms, candidate: _KeyTexts) -> _KeyTexts | None:
+    """A key that both forms match; None where none was found.
+
+    The candidate's two texts may give one column two values. Then one of them is rendered again from the other.
+    """
+    partition, sort = candidate
+    candidates = [candidate]
+    if sort is not None:
+        for form, other_form in product((one, other), repeat=2):
+            candidates += _rendered(form, other_form, partition, sort)
+    return next((key for key in candidates if _fits(one, key) and _fits(other, key)), None)
+
+
+def _rendered(form: _Forms, by: _Forms, partition: str, sort: str) -> Iterator[_KeyTexts]:
+    first, second = form[0], by[1]
+    if isinstance(first, Pattern) and isinstance(second, Pattern):
+        texts = second.match(sort) or {}
+        if first.columns and set(first.columns) <= texts.keys():
+            yield first.render(texts), sort
+    first, second = by[0], form[1]
+    if isinstance(first, Pattern) and isinstance(second, Pattern):
+        texts = first.match(partition) or {}
+        if second.columns and set(second.columns) <= texts.keys():
+            yield partition, second.render(texts)
+
+
+def _fits(form: _Forms, key: _KeyTexts) -> bool:
+    partition, sort = form
+    match partition, sort:
+        case Pattern(), Pattern() | None:
+            return matches(Generation(partition=partition, sort=sort), *key) is not None
+        case Glob(), Glob():
+            return partition.matches(key[0]) and (key[1] is None or sort.matches(key[1]))
+        case _:
+            return False

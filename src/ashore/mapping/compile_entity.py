@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -12,12 +12,17 @@ from ashore.errors import Problem
 from ashore.mapping.compile_record import RecordCompiler, Refusals
 from ashore.mapping.declare import Child, Copy, Entity, Key, KeyAttribute, Maybe, Source
 from ashore.mapping.pattern import Pattern
-from ashore.mapping.plan import ChildPlan, CopyPlan, DerivedPlan, EntityPlan, Generation, KeyColumn
+from ashore.mapping.plan import ChildPlan, CopyPlan, DerivedPlan, EntityPlan, Generation, KeyColumn, RecordPlan
 from ashore.mapping.pointer import token
 from ashore.mapping.types import column_type
 from ashore.mapping.types.base import ColumnType
 
-_key_types = {"S": sa.Text(collation="C"), "N": sa.Numeric(), "B": sa.LargeBinary()}
+_COPY_COLUMNS: Final = frozenset({"partition_key", "sort_key", "promoted", "item"})
+_key_types: Final[dict[str, sa.types.TypeEngine[Any]]] = {
+    "S": sa.Text(collation="C"),
+    "N": sa.Numeric(),
+    "B": sa.LargeBinary(),
+}
 
 
 class EntityCompiler:
@@ -39,10 +44,10 @@ class EntityCompiler:
         generations = [self._generation(key) for key in entity.keys]
         known = [generation for generation in generations if generation is not None]
         key = self._key(known)
-        derived = self._derived({one.column for one in key})
         keys = {source.partition_key.name, *([source.sort_key.name] if source.sort_key else [])}
         taken = {**dict.fromkeys(keys, "the key"), **dict.fromkeys(entity.derived, "derived")}
         taken |= dict.fromkeys([child.attribute for child in entity.children], "children")
+        self._check_roles(keys)
         record = RecordCompiler(
             self.refuse,
             entity.table,
@@ -54,8 +59,11 @@ class EntityCompiler:
             filled=frozenset(one.column for one in key) | entity.only_in_postgres,
             taken=taken,
         ).compile()
+        self.types = {one.column: one.type for one in key}
+        self.types |= {one.column: one.type for one in record.columns}
+        derived = self._derived({one.column for one in key})
         children = [self._child(child, key) for child in entity.children]
-        copies = self._copies(key, derived)
+        copies = self._copies(key, record, derived)
         if entity.ttl is not None and not any(column.path == (entity.ttl,) for column in record.columns):
             self.refuse(f"ttl attribute {entity.ttl!r} has no column", "add one, or map it with `attributes`")
         if self.problems:
@@ -73,6 +81,24 @@ class EntityCompiler:
             ttl=entity.ttl,
         )
 
+    def _check_roles(self, keys: set[str]) -> None:
+        """Each attribute has one role, each table one set of records."""
+        entity = self.entity
+        roles: dict[str, list[str]] = {name: ["the key"] for name in keys}
+        for role, names in (
+            ("constant", list(entity.constant)),
+            ("derived", list(entity.derived)),
+            ("children", [child.attribute for child in entity.children]),
+        ):
+            for name in names:
+                roles.setdefault(name, []).append(role)
+        for name, found in roles.items():
+            if len(found) > 1:
+                self.refuse(f"attribute {name!r} has several roles: {', '.join(found)}", "leave one")
+        tables = [entity.table, *(child.table for child in entity.children)]
+        for table in {table.fullname for table in tables if tables.count(table) > 1}:
+            self.refuse(f"table {table!r} takes several kinds of records", "give each list of children its own table")
+
     def _generation(self, key: Key) -> Generation | None:
         if key.source is not self.source:
             self.refuse("its key belongs to another source", "make all keys of an entity by one source.key(…)")
@@ -82,13 +108,20 @@ class EntityCompiler:
     def _patterns(self, partition: str, sort: str | None) -> Generation | None:
         if (sort is None) is not (self.source.sort_key is None):
             has = "has no" if self.source.sort_key is None else "has a"
-            self.refuse(f"the source {has} sort key, the key {partition!r} is otherwise", "give key(…) what the table has")
+            self.refuse(
+                f"the source {has} sort key, the key {partition!r} is otherwise", "give key(…) what the table has"
+            )
             return None
         first, second = self._pattern(partition), None if sort is None else self._pattern(sort)
         if first is None or (sort is not None and second is None):
             return None
         for pattern, attribute in ((first, self.source.partition_key), (second, self.source.sort_key)):
-            if pattern is not None and attribute is not None and attribute.type != "S" and pattern.parts[::2] != ("", ""):
+            if (
+                pattern is not None
+                and attribute is not None
+                and attribute.type != "S"
+                and pattern.parts[::2] != ("", "")
+            ):
                 self.refuse(
                     f"key attribute {attribute.name!r} is of type {attribute.type}, its pattern is {pattern.text!r}",
                     "such a key is one column: '{column}'",
@@ -132,15 +165,16 @@ class EntityCompiler:
         if isinstance(found, str):
             self.refuse(f"key column {name!r}: {found}", "see the reference of column types")
             return None
-        self.types[name] = found
+        if column.nullable:
+            self.refuse(f"key column {name!r} may be NULL", "a key has all its columns: make it NOT NULL")
         typed_as = self._typed_as(name, generations)
-        if typed_as is not None and typed_as != found.wire and typed_as != "S":
+        if typed_as not in {None, "S", found.wire}:
             self.refuse(f"key column {name!r} is {found.name}, the key attribute is of type {typed_as}", "change one")
         if (typed_as != found.wire) and found.parse is None:
             self.refuse(f"key column {name!r} of type {found.name} cannot be part of a text", "use Text")
         if isinstance(column.type, sa.String) and not isinstance(column.type, sa.Enum) and column.type.collation != "C":
             self.refuse(
-                f"key column {name!r} is not COLLATE \"C\": it would sort otherwise than in DynamoDB",
+                f'key column {name!r} is not COLLATE "C": it would sort otherwise than in DynamoDB',
                 'declare it as Text(collation="C")',
             )
         return KeyColumn(column=name, type=found, typed_as=typed_as if typed_as == found.wire else None)
@@ -167,7 +201,7 @@ class EntityCompiler:
             plans.append(
                 DerivedPlan(
                     attribute=attribute, pointer=token(attribute), pattern=pattern, optional=optional, whole=whole
-                )  # fmt: skip
+                )
             )
         return plans
 
@@ -176,11 +210,11 @@ class EntityCompiler:
         if column is None:
             self.refuse(f"derived {attribute!r} names column {name!r}, which the table does not have", "name a column")
             return None
-        found = column_type(column.type)
-        if isinstance(found, str) or found.render is None:
-            self.refuse(f"derived {attribute!r}: column {name!r} cannot be rendered as text", "store the attribute")
+        found = self.types.get(name)
+        if found is None or found.render is None:
+            what = "is filled by no item" if found is None else "cannot be rendered as text"
+            self.refuse(f"derived {attribute!r}: column {name!r} {what}", "leave it out: the attribute is then stored")
             return None
-        self.types[name] = found
         if column.nullable and not optional:
             self.refuse(
                 f"derived {attribute!r} needs column {name!r}, which may be NULL",
@@ -232,18 +266,20 @@ class EntityCompiler:
             unfit=self.entity.unfit.get(child.attribute, self.entity.unfit.get("*", "reject")),
         )
 
-    def _copies(self, key: list[KeyColumn], derived: list[DerivedPlan]) -> CopyPlan | None:
+    def _copies(self, key: list[KeyColumn], record: RecordPlan, derived: list[DerivedPlan]) -> CopyPlan | None:
         copies = self.entity.copies
         if not copies:
             return None
         if len({copy.of for copy in copies}) > 1:
             self.refuse("its copies name their original by different attributes", "all copies have one `of`")
         generations = [self._patterns(copy.partition, copy.sort) for copy in copies]
-        link = self._link(copies[0], derived)
+        link = self._link(copies[0], record, derived)
         if link is None or any(generation is None for generation in generations):
             return None
-        columns = dict.fromkeys(link.columns)
-        links = tuple((name, self.types[name]) for name in columns)
+        links = tuple((name, self.types[name]) for name in dict.fromkeys(link.columns) if name in self.types)
+        for name in _COPY_COLUMNS & set(link.columns):
+            self.refuse(f"copies would link by column {name!r}, a name that their own table needs", "name it otherwise")
+            return None
         promoted = tuple(copy.orphan == "promote" for copy in copies)
         if any(promoted):
             self._check_promotion(key, derived)
@@ -256,16 +292,17 @@ class EntityCompiler:
             promoted=promoted,
         )
 
-    def _link(self, copy: Copy, derived: list[DerivedPlan]) -> Pattern | None:
+    def _link(self, copy: Copy, record: RecordPlan, derived: list[DerivedPlan]) -> Pattern | None:
         for one in derived:
             if one.attribute == copy.of:
                 return one.pattern
-        for column in self.entity.table.columns:
-            if self.source.names(column.name) == copy.of and column.name not in self.entity.only_in_postgres:
-                found = column_type(column.type)
-                if not isinstance(found, str) and found.parse is not None:
-                    self.types[column.name] = found
-                    return Pattern("{" + column.name + "}", ("", column.name, ""))
+        paths: dict[tuple[str, ...], str] = {column.path: column.column for column in record.columns}
+        named: dict[tuple[str, ...], str] = {
+            (self.source.names(name),): name for name in self.types if name not in paths.values()
+        }
+        column = paths.get((copy.of,)) or named.get((copy.of,))
+        if column is not None and self.types[column].parse is not None:
+            return Pattern("{" + column + "}", ("", column, ""))
         self.refuse(
             f"copies are `of` {copy.of!r}, which is neither derived nor a column's attribute",
             "name the attribute by which a copy knows its original",
@@ -278,17 +315,21 @@ class EntityCompiler:
         if lost:
             self.refuse(
                 f"an orphan cannot be promoted: nothing but the key gives column(s) {', '.join(lost)}",
-                "declare the attribute that repeats it in `derived`, or set orphan=\"reject\"",
+                'declare the attribute that repeats it in `derived`, or set orphan="reject"',
             )
 
     def _copies_table(self, links: tuple[tuple[str, ColumnType], ...]) -> sa.Table:
         table = self.entity.table
         name = f"{table.name}_copy"
+        source = self.source
         existing = table.metadata.tables.get(f"{table.schema}.{name}" if table.schema else name)
         if existing is not None:
+            if {*existing.columns.keys()} - {"sort_key"} != (_COPY_COLUMNS - {"sort_key"}) | {one for one, _ in links}:
+                self.refuse(f"its copies need table {name!r}, which is declared as another", "call the other otherwise")
             return existing
-        source = self.source
-        keys = [sa.Column("partition_key", _key_types[source.partition_key.type], primary_key=True)]
+        keys: list[sa.Column[Any]] = [
+            sa.Column("partition_key", _key_types[source.partition_key.type], primary_key=True)
+        ]
         if source.sort_key is not None:
             keys.append(sa.Column("sort_key", _key_types[source.sort_key.type], primary_key=True))
         return sa.Table(

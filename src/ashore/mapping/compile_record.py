@@ -17,7 +17,8 @@ from ashore.mapping.plan import EXTRA, RESIDUE, ColumnPlan, RecordPlan
 from ashore.mapping.pointer import pointer
 from ashore.mapping.types import column_type, times
 from ashore.mapping.types.base import ColumnType
-from ashore.model.attribute import TypedValue, type_names
+from ashore.mapping.wire import is_number, is_value
+from ashore.model.attribute import TypedValue
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class RecordCompiler:
             if self._is_filled_by_items(column) and (plan := self._column(column, named)) is not None
         ]
         self._check_paths(columns)
+        self._check_mapped(named, {column.column for column in columns})
         tops = {column.path[0] for column in columns}
         for attribute in self.null:
             if not any(column.path == (attribute,) for column in columns):
@@ -110,8 +112,10 @@ class RecordCompiler:
         named: dict[str, _Named] = {}
         for attribute, target in self.attributes.items():
             column, epoch = (target.column, target.unit) if isinstance(target, Epoch) else (target, None)
-            path = tuple(attribute.split(".")) if isinstance(attribute, str) else tuple(attribute)
-            if self.table.columns.get(column.name) is not column:
+            path = tuple(str(attribute).split(".")) if isinstance(attribute, str) else tuple(map(str, attribute))
+            if not all(path):
+                self.refuse(f"`attributes` maps {attribute!r}, which has an empty name in it", "name each step")
+            elif self.table.columns.get(column.name) is not column:
                 self.refuse(f"`attributes` maps {attribute!r} to {column}, a column of another table", "name its own")
             elif column.name in self.filled:
                 self.refuse(f"`attributes` maps {attribute!r} to {column.name!r}, which the key fills", "use `derived`")
@@ -122,7 +126,7 @@ class RecordCompiler:
         return named
 
     def _column(self, column: sa.Column[Any], named: Mapping[str, _Named]) -> ColumnPlan | None:
-        spoken = named.get(column.name) or _Named(path=(self.names(column.name),))
+        spoken = named.get(column.name) or _Named(path=(str(self.names(str(column.name))),))
         found: ColumnType | str = column_type(column.type)
         if spoken.epoch is not None:
             aware = isinstance(column.type, sa.DateTime) and column.type.timezone
@@ -131,13 +135,13 @@ class RecordCompiler:
             self.refuse(f"column {column.name!r}: {found}", "see the reference of column types")
             return None
         top = spoken.path[0]
-        if top in self.taken and not (len(spoken.path) > 1 and self.taken[top] == "column"):
+        if top in self.taken:
             self.refuse(
                 f"column {column.name!r} takes attribute {top!r}, which is {self.taken[top]}",
                 "map the column to another attribute, or list it in `only_in_postgres`",
             )
         return ColumnPlan(
-            column=column.name,
+            column=str(column.name),
             type=found,
             path=spoken.path,
             pointer=pointer(spoken.path),
@@ -152,7 +156,9 @@ class RecordCompiler:
                 if column is other:
                     continue
                 if column.path == other.path and column.column < other.column:
-                    self.refuse(f"columns {column.column!r} and {other.column!r} take one attribute", "map one elsewhere")
+                    self.refuse(
+                        f"columns {column.column!r} and {other.column!r} take one attribute", "map one elsewhere"
+                    )
                 inside = len(other.path) > len(column.path) and other.path[: len(column.path)] == column.path
                 if inside and (column.type.name != "jsonb" or len(column.path) > 1):
                     self.refuse(
@@ -160,16 +166,24 @@ class RecordCompiler:
                         "the whole can only be a jsonb column of the top-level attribute",
                     )
 
+    def _check_mapped(self, named: Mapping[str, _Named], filled: set[str]) -> None:
+        for name in named.keys() - filled:
+            column = self.table.columns[name]
+            if not self._is_filled_by_items(column):
+                self.refuse(f"`attributes` maps an attribute to {name!r}, which no attribute can fill", "take it out")
+
     def _typed(self, name: str, value: Any) -> TypedValue:
         match value:
             case bool():
                 return {"BOOL": value}
             case str():
                 return {"S": value}
-            case int() | Decimal():
+            case int() | Decimal() if is_number(str(value)):
                 return {"N": str(value)}
-            case dict() if len(value) == 1 and next(iter(value)) in type_names:
+            case dict() if is_value(value):
                 return value
             case _:
-                self.refuse(f"constant {name!r} is a {type(value).__name__}", "use text, a number, a boolean or a typed value")
+                self.refuse(
+                    f"constant {name!r} is a {type(value).__name__}", "use text, a number, a boolean or a typed value"
+                )
                 return {}

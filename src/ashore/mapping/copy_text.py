@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ashore.mapping.document import decode, encode
-from ashore.mapping.match import matches
-from ashore.mapping.plan import EXTRA, RESIDUE, ChildPlan, CopyPlan, EntityPlan, copy_columns
+from ashore.mapping.match import key_texts, matches
+from ashore.mapping.plan import EXTRA, RESIDUE, ChildPlan, CopyPlan, EntityPlan, copy_columns, key_attributes
 from ashore.mapping.reasons import UnfitError
+from ashore.mapping.rows import check_key_length, index_bytes
 from ashore.mapping.types import containers
 from ashore.mapping.types.base import COPY_NULL, ColumnType, escape
+from ashore.mapping.wire import holds_nul
 from ashore.model.attribute import TypedValue
 from ashore.model.item import Item
 
@@ -79,22 +81,25 @@ def copy_line(plan: EntityPlan, copies: CopyPlan, generation: int, item: Item, r
     An item with U+0000 in it, which jsonb cannot hold, is kept as ``{"JSON64": base64 of its JSON}``.
 
     Raises:
-        UnfitError: `nul_in_text`, where its key holds U+0000.
+        UnfitError: `nul_in_text`, where its key holds U+0000; `key_too_long`, of its key or of what it names.
     """
-    keys = [item[plan.partition_key.name][plan.partition_key.type]]
-    if plan.sort_key is not None:
-        keys.append(item[plan.sort_key.name][plan.sort_key.type])
-    if matches(copies.generations[generation], keys[0], keys[-1] if plan.sort_key else None) is None:
+    own = key_texts(plan, item)
+    if matches(copies.generations[generation], *own) is None:
         raise UnfitError("unmatched")
-    texts = [_key_copy(kind, text) for kind, text in zip(_key_kinds(plan), keys, strict=True)]
-    links = link_values(copies, item.get(copies.of, {}))
+    keys = [(key.type, text) for key, text in zip(key_attributes(plan), own, strict=False) if text]
+    check_key_length(sum(index_bytes(kind, text) for kind, text in keys))
+    links = _link_texts(copies, item.get(copies.of, {}))
+    return "\t".join([*(_key_copy(kind, text) for kind, text in keys), *links, _whole(raw)])
+
+
+def _link_texts(copies: CopyPlan, of: TypedValue) -> list[str]:
     types = dict(copies.links)
-    texts += [COPY_NULL if value is None else types[name].copy(value) for name, value in links.items()]
-    return "\t".join([*texts, _whole(raw)])
-
-
-def _key_kinds(plan: EntityPlan) -> list[str]:
-    return [plan.partition_key.type, *([plan.sort_key.type] if plan.sort_key else [])]
+    texts = [COPY_NULL if value is None else types[name].copy(value) for name, value in link_values(copies, of).items()]
+    try:
+        check_key_length(sum(len(text.encode()) for text in texts))
+    except UnfitError as unfit:
+        raise unfit.at(copies.of) from None
+    return texts
 
 
 def _key_copy(kind: str, text: str) -> str:
@@ -104,21 +109,9 @@ def _key_copy(kind: str, text: str) -> str:
 
 
 def _whole(raw: bytes) -> str:
-    if rb"\u0000" in raw and any("\0" in text for text in _texts(decode(raw))):
+    if rb"\u0000" in raw and holds_nul(decode(raw)):
         raw = encode({"JSON64": base64.b64encode(raw).decode()})
-    return raw.decode().replace("\\", "\\\\")
-
-
-def _texts(value: Any) -> list[str]:
-    match value:
-        case str():
-            return [value]
-        case dict():
-            return [text for key, member in value.items() for text in (key, *_texts(member))]
-        case list():
-            return [text for member in value for text in _texts(member)]
-        case _:
-            return []
+    return escape(raw.decode())
 
 
 def whole_item(stored: Mapping[str, Any]) -> Item:

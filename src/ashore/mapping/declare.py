@@ -124,7 +124,8 @@ class Copy:
         partition, sort: Patterns of the copies' keys; the placeholders' names are free.
         of: The attribute by which a copy knows its original: a derived one of the entity, or one that has a column.
         orphan: What becomes of a copy without an original: `promote`, or `reject`.
-        table: Where copies are kept; by default a table named after the entity's, with ``_copy`` behind it.
+
+    Copies are kept in a table named after the entity's, with ``_copy`` behind it.
     """
 
     partition: str
@@ -235,9 +236,7 @@ class Source:
         """Say that items are left out for good: why, and which entity they can be rebuilt from, if one."""
         name = partition if sort == "*" else f"{partition} {sort}"
         self.rules.append(
-            Rule(
-                name=name, outcome="left_out", partition=partition, sort=sort, because=because, rebuild=rebuild
-            )  # fmt: skip
+            Rule(name=name, outcome="left_out", partition=partition, sort=sort, because=because, rebuild=rebuild)
         )
 
     def compile(self) -> Plan:

@@ -7,7 +7,6 @@ as long as the plain value still is what they convert to.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -16,12 +15,12 @@ import msgspec
 
 from ashore.mapping.pointer import token
 from ashore.mapping.reasons import UnfitError
+from ashore.mapping.wire import LONGEST_NUMBER, is_base64, is_number
 from ashore.model.attribute import TypedValue
 
 Residue = dict[str, Any]
 
-_json_number: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
-_some_number: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+_plain_below: Final = 10**38
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 """Plain JSON (numbers as int or Decimal) → bytes, every digit kept."""
@@ -36,9 +35,9 @@ def number(text: str) -> int | Decimal:
     Raises:
         UnfitError: `not_a_number`.
     """
-    if text.isdigit() and text.isascii():
+    if text.isdigit() and len(text) <= LONGEST_NUMBER and text.isascii():
         return int(text)
-    if _some_number(text) is None:
+    if not is_number(text):
         raise UnfitError("not_a_number")
     value = Decimal(text)
     exponent = value.as_tuple().exponent
@@ -46,20 +45,25 @@ def number(text: str) -> int | Decimal:
 
 
 def number_text(value: int | Decimal) -> str:
-    """A number as DynamoDB spells it: plain digits while they are few, no trailing zeros."""
-    if isinstance(value, int):
+    """A number's text: plain digits while no more than 38 are needed, which is what boto3 reads; no trailing zeros.
+
+    Raises:
+        UnfitError: `not_a_number`: it is NaN or an infinity, which PostgreSQL's numeric can hold.
+    """
+    if isinstance(value, int) and abs(value) < _plain_below:
         return str(value)
-    sign, digits, exponent = value.as_tuple()
-    if not any(digits):
-        return "0"
+    sign, digits, exponent = Decimal(value).as_tuple()
     if isinstance(exponent, str):
         raise UnfitError("not_a_number")
+    if not any(digits):
+        return "0"
     while digits[-1] == 0:
         digits, exponent = digits[:-1], exponent + 1
-    return format(Decimal((sign, digits, exponent)), "f" if -40 <= exponent <= 40 else "E")
+    plain = exponent >= -40 and len(digits) + exponent <= 38
+    return format(Decimal((sign, digits, exponent)), "f" if plain else "E")
 
 
-def to_plain(value: TypedValue, path: str, residue: Residue) -> Any:
+def to_plain(value: TypedValue, path: str, residue: Residue) -> Any:  # noqa: C901 (a case for each type)
     """A typed value as plain JSON; what plain JSON loses is added to `residue` under its pointer below `path`.
 
     Raises:
@@ -95,9 +99,13 @@ def to_plain(value: TypedValue, path: str, residue: Residue) -> Any:
                 residue[path] = value
                 return sorted(map(number, content))
             case "B":
+                if not is_base64(content):
+                    raise UnfitError("not_base64")
                 residue[path] = value
                 return content
             case "BS":
+                if not all(map(is_base64, content)):
+                    raise UnfitError("not_base64")
                 residue[path] = value
                 return sorted(content)
     raise UnfitError("unreadable")

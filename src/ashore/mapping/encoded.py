@@ -16,15 +16,16 @@ class Rejected:
     """An item that cannot be rows, kept whole.
 
     `reason` is one of the words of `ashore.mapping.reasons`; `attribute` is the path of the attribute that is to
-    blame, if one is. `raw` is the item's DynamoDB JSON as it was read. `detail` never holds a value.
+    blame, if one is. `raw` is the item's DynamoDB JSON as it was read. `detail` never holds a value, and the `repr`
+    leaves key and item out, so that it may be logged.
     """
 
     entity: str | None
     attribute: str | None
     reason: str
     detail: str
-    key: str
-    raw: bytes
+    key: str = field(repr=False)
+    raw: bytes = field(repr=False)
 
 
 Shape = frozenset[tuple[str, str]]
@@ -37,7 +38,7 @@ class Sample:
 
     entity: str
     shape: Shape
-    raw: bytes
+    raw: bytes = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class Encoded:
     first items of each shape, as many as the encoder was asked for.
     """
 
-    copy_data: dict[str, bytes] = field(default_factory=dict)
+    copy_data: dict[str, bytes] = field(default_factory=dict, repr=False)
     row_counts: dict[str, int] = field(default_factory=dict)
     counts: dict[tuple[str | None, str], int] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 
-from ashore.mapping import copy_text, fast
+from ashore.mapping import copy_text, fast, route
 from ashore.mapping.encoded import Encoded, Rejected, Sample, Shape
 from ashore.mapping.match import AsCopy, AsRow, Match, Ruled, key_texts, matcher, selected
-from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.reasons import UnfitError, explanations
 from ashore.mapping.rows import Rows, to_rows
+from ashore.mapping.wire import read_item
 from ashore.model.attribute import kind
 from ashore.model.item import Item, mask
 
-_decode_item: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 MOST_SHAPES: Final = 2_000
 """Shapes of one entity that an encoder tells apart when it takes samples; items of yet others are not sampled."""
+
+_decode_item: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+
+_BAD_ITEM: Final = (msgspec.DecodeError, UnfitError, ValueError, TypeError, AttributeError, RecursionError)
+"""What a fast path ends with on an item that it was not made for. The general path finds out what is wrong."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One generation of one entity's keys (or of its copies'), and the lines gathered for it in this chunk."""
+    """One generation of one entity's keys (or of its copies'), and what is gathered for it in this chunk.
+
+    `waiting` are raw items that its keys' literal text speaks for. `taken` counts samples by shape; `enough` are the
+    shapes, as the fast path tells them apart, of which no more are wanted.
+    """
 
     match: AsRow | AsCopy
     chosen: bool
     path: fast.FastPath | None = None
+    waiting: list[bytes] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     others: int = 0
-    shapes: Counter[Any] = field(default_factory=Counter)
+    taken: dict[Shape, int] = field(default_factory=dict)
+    enough: set[Any] = field(default_factory=set)
 
 
 class GeneratedEncoder:
@@ -43,14 +53,13 @@ class GeneratedEncoder:
 
     def __init__(
         self, plan: Plan, entities: Collection[str] | None, tables: Mapping[str, str] | None, *, sample: int
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._plan = plan
         self._tables = tables or {}
         self._sample = sample
         self._match = matcher(plan)
         self._learned = {name: fast.Learned() for name in plan.entities}
         self._general: dict[str, list[str]] = {}
-        self._copies: Counter[str] = Counter()
         self._stale: set[str] = set()
         self.columns: dict[str, tuple[str, ...]] = {}
         chosen = selected(plan, entities)
@@ -63,8 +72,11 @@ class GeneratedEncoder:
             if wanted:
                 self._add_columns(entity)
                 self._rebuild(entity.name)
-        self._peek = _peek(plan)
-        self._route = _router(plan, [slot.match for slot in self._slots])
+        self._slot_of = {
+            (type(slot.match), slot.match.entity.name, slot.match.generation): slot for slot in self._slots
+        }
+        self._peek = route.peek(plan)
+        self._route = route.router(plan, [slot.match for slot in self._slots])
 
     def _add_columns(self, entity: EntityPlan) -> None:
         self.columns[self._name(entity.table.fullname)] = copy_text.entity_columns(entity)
@@ -80,119 +92,140 @@ class GeneratedEncoder:
         for slot in self._slots:
             if isinstance(slot.match, AsRow) and slot.match.entity.name == name:
                 slot.path = fast.fast_path(slot.match.entity, slot.match.generation, self._learned[name])
-                slot.shapes.clear()
+                slot.enough.clear()
 
     def encode(self, items: Sequence[bytes]) -> Encoded:
         """Encode a chunk; see `Encoder.encode`."""
         batch = Encoded()
-        only = self._slots[0] if len(self._slots) == 1 and not self._plan.rules and self._slots[0].chosen else None
-        if only is not None and only.path is not None:
-            self._encode_all(only, only.path, items, batch)
+        if len(self._slots) == 1 and not self._plan.rules and self._slots[0].chosen:
+            self._encode_all(self._slots[0], items, batch)
         else:
-            for raw in items:
-                self._encode_one(raw, batch)
+            self._distribute(items, batch)
+            for slot in self._slots:
+                self._encode_all(slot, slot.waiting, batch)
+                slot.waiting.clear()
         self._close(batch)
         for name in self._stale:
             self._rebuild(name)
         self._stale.clear()
         return batch
 
-    def _encode_all(self, slot: _Slot, path: fast.FastPath, items: Sequence[bytes], batch: Encoded) -> None:
-        decode, plain, escaped, append = path.decode, path.plain, path.escaped, slot.lines.append
+    def _distribute(self, items: Sequence[bytes], batch: Encoded) -> None:
+        """Let the items wait in the slots that their keys speak for; those of no slot are dealt with at once."""
+        peek, place_of = self._peek, self._route
+        waiting = [slot.waiting.append if slot.chosen else None for slot in self._slots]
         for raw in items:
+            try:
+                key = peek(raw)
+                place = place_of(key)
+            except _BAD_ITEM:
+                self._take(raw, batch)
+                continue
+            wait = waiting[place] if place >= 0 else None
+            if wait is not None:
+                wait(raw)
+            else:
+                self._take_by_key(key, raw, batch)
+
+    def _take_by_key(self, key: Any, raw: bytes, batch: Encoded) -> None:
+        """An item that may be of a rule or of an entity that is not loaded: then its key is all that counts."""
+        texts = [key.p.text, key.q.text] if self._plan.sort_key else [key.p.text]
+        match self._match(texts[0], texts[1] if self._plan.sort_key else None) if all(texts) else None:
+            case Ruled() as ruled:
+                _count(batch, *ruled.count)
+            case AsRow() | AsCopy() as found if not self._slot(found).chosen:
+                _count(batch, found.entity.name, "other")
+            case _:
+                self._take(raw, batch)
+
+    def _encode_all(self, slot: _Slot, items: Sequence[bytes], batch: Encoded) -> None:
+        if slot.path is None:
+            for raw in items:
+                self._take(raw, batch)
+            return
+        decode, plain, escaped, append = slot.path.decode, slot.path.plain, slot.path.escaped, slot.lines.append
+        samples = self._sample and len(slot.enough) < MOST_SHAPES
+        for raw in items:
+            item = None
             try:
                 item = decode(raw)
                 line = escaped(item) if b"\\" in raw else plain(item)
-            except (msgspec.DecodeError, UnfitError, ValueError, AttributeError):
+            except _BAD_ITEM:
                 line = None
             if line is None:
-                self._take_general(raw, batch)
+                self._take(raw, batch)
             else:
                 append(line)
-                if self._sample:
-                    self._take_sample(slot, path, item, raw, batch)
+                if samples and (shape := slot.path.shape(item)) not in slot.enough:
+                    self._take_sample(slot, shape_of(_decode_item(raw)), raw, batch, seen_as=shape)
 
-    def _encode_one(self, raw: bytes, batch: Encoded) -> None:
-        try:
-            key = self._peek(raw)
-            place = self._route(key)
-        except (msgspec.DecodeError, ValueError):
-            self._take_general(raw, batch)
-            return
-        if place < 0:
-            self._take_general(raw, batch)
-            return
-        slot = self._slots[place]
-        if slot.path is None:
-            self._take_general(raw, batch)
-        else:
-            self._encode_all(slot, slot.path, (raw,), batch)
-
-    def _take_sample(self, slot: _Slot, path: fast.FastPath, item: Any, raw: bytes, batch: Encoded) -> None:
-        shape = path.shape(item)
-        seen = slot.shapes[shape]
-        if seen < self._sample and (seen or len(slot.shapes) < MOST_SHAPES):
-            slot.shapes[shape] = seen + 1
-            entity = slot.match.entity.name
-            batch.samples.append(Sample(entity=entity, shape=shape_of(_decode_item(raw)), raw=raw))
-
-    def _take_general(self, raw: bytes, batch: Encoded) -> None:
+    def _take(self, raw: bytes, batch: Encoded) -> None:
+        """The general path: what becomes of an item, whatever it is."""
         match: Match = None
         item: Item | None = None
         try:
-            item = self._decoded(raw)
-            partition, sort = key_texts(self._plan, item)
-            match = self._match(partition, sort)
-            match match:
-                case None:
-                    raise UnfitError("unmatched")
-                case Ruled():
-                    _count(batch, *match.count)
-                case AsRow() | AsCopy():
-                    self._take(match, item, raw, batch)
+            item = read_item(raw)
+            match = self._match(*key_texts(self._plan, item))
+            self._place(match, item, raw, batch)
         except UnfitError as unfit:
             entity = match.entity.name if isinstance(match, AsRow | AsCopy) else None
-            batch.rejected.append(_rejected(self._plan, entity, unfit, item, raw))
+            batch.rejected.append(_rejected(entity, unfit, self._key_of(raw, item), raw))
             _count(batch, entity, "rejected")
 
-    @staticmethod
-    def _decoded(raw: bytes) -> Item:
-        try:
-            return _decode_item(raw)
-        except msgspec.DecodeError as error:
-            raise UnfitError("unreadable", detail=type(error).__name__) from None
+    def _place(self, match: Match, item: Item, raw: bytes, batch: Encoded) -> None:
+        match match:
+            case None:
+                raise UnfitError("unmatched")
+            case Ruled():
+                _count(batch, *match.count)
+            case AsRow():
+                self._take_row(match, item, raw, batch)
+            case AsCopy():
+                self._take_copy(match, item, raw, batch)
+            case _:
+                assert_never(match)
 
-    def _take(self, match: AsRow | AsCopy, item: Item, raw: bytes, batch: Encoded) -> None:
-        entity = match.entity
-        slot = next(slot for slot in self._slots if slot.match == match)
+    def _key_of(self, raw: bytes, item: Item | None) -> str:
+        if item is None:
+            try:
+                key = self._peek(raw)
+            except _BAD_ITEM:
+                return "{}"
+            contents = [key.p.text, key.q.text] if self._plan.sort_key else [key.p.text]
+            keys = zip(key_attributes(self._plan), contents, strict=True)
+            item = {one.name: {one.type: content} for one, content in keys}
+        return item_key(self._plan, item)
+
+    def _slot(self, match: AsRow | AsCopy) -> _Slot:
+        return self._slot_of[type(match), match.entity.name, match.generation]
+
+    def _take_copy(self, match: AsCopy, item: Item, raw: bytes, batch: Encoded) -> None:
+        slot, entity = self._slot(match), match.entity
+        if not slot.chosen or entity.copies is None:
+            _count(batch, entity.name, "other")
+        else:
+            slot.lines.append(copy_text.copy_line(entity, entity.copies, match.generation, item, raw))
+
+    def _take_row(self, match: AsRow, item: Item, raw: bytes, batch: Encoded) -> None:
+        slot, entity = self._slot(match), match.entity
         if not slot.chosen:
             _count(batch, entity.name, "other")
-        elif isinstance(match, AsCopy):
-            if entity.copies is not None:
-                slot.lines.append(copy_text.copy_line(entity, entity.copies, match.generation, item, raw))
-        else:
-            rows = to_rows(entity, item, match.generation)
-            for name, lines in _general_lines(entity, rows).items():
-                self._general.setdefault(name, []).extend(lines)
-            slot.others += 1
-            self._learn(entity, item)
-            self._sample_general(slot, item, raw, batch)
-
-    def _learn(self, entity: EntityPlan, item: Item) -> None:
-        known = {key.name for key in (entity.partition_key, entity.sort_key) if key is not None}
-        known |= {column.path[0] for column in entity.record.columns} | {name for name, _ in entity.record.constant}
-        known |= {one.attribute for one in entity.derived} | {child.attribute for child in entity.children}
-        if fast.learn(self._learned[entity.name], entity, item, known):
-            self._stale.add(entity.name)
-
-    def _sample_general(self, slot: _Slot, item: Item, raw: bytes, batch: Encoded) -> None:
-        if not self._sample:
             return
-        shape = shape_of(item)
-        seen = slot.shapes[shape]
-        if seen < self._sample and (seen or len(slot.shapes) < MOST_SHAPES):
-            slot.shapes[shape] = seen + 1
+        for name, lines in _general_lines(entity, to_rows(entity, item, match.generation)).items():
+            self._general.setdefault(name, []).extend(lines)
+        slot.others += 1
+        if fast.learn(self._learned[entity.name], entity, item):
+            self._stale.add(entity.name)
+        if self._sample:
+            self._take_sample(slot, shape_of(item), raw, batch)
+
+    def _take_sample(self, slot: _Slot, shape: Shape, raw: bytes, batch: Encoded, seen_as: Any = None) -> None:
+        seen = slot.taken.get(shape, 0)
+        if seen < self._sample and (seen or len(slot.taken) < MOST_SHAPES):
+            slot.taken[shape] = seen + 1
             batch.samples.append(Sample(entity=slot.match.entity.name, shape=shape, raw=raw))
+        elif seen_as is not None:
+            slot.enough.add(seen_as)
 
     def _close(self, batch: Encoded) -> None:
         """Join the lines gathered in this chunk, and forget them."""
@@ -242,61 +275,26 @@ def _count(batch: Encoded, name: str | None, outcome: str, items: int = 1) -> No
     batch.counts[counted] = batch.counts.get(counted, 0) + items
 
 
-def _rejected(plan: Plan, entity: str | None, unfit: UnfitError, item: Item | None, raw: bytes) -> Rejected:
+def _rejected(entity: str | None, unfit: UnfitError, key: str, raw: bytes) -> Rejected:
     return Rejected(
         entity=entity,
         attribute=unfit.attribute,
         reason=unfit.reason,
         detail=unfit.detail or explanations[unfit.reason],
-        key=item_key(plan, item or {}),
+        key=key,
         raw=raw,
     )
 
 
 def item_key(plan: Plan, item: Item) -> str:
-    """The item's key as JSON text, ``{"pk":{"S":"…"},"sk":{"S":"…"}}``; what it lacks is left out."""
-    keys = [key.name for key in (plan.partition_key, plan.sort_key) if key is not None]
-    return msgspec.json.encode({name: item[name] for name in keys if name in item}).decode()
+    """The item's key as JSON text, ``{"pk":{"S":"…"},"sk":{"S":"…"}}``.
+
+    What the item lacks, or has of a type that no key is of, is left out.
+    """
+    keys = {key.name: item.get(key.name, {}) for key in key_attributes(plan)}
+    return msgspec.json.encode({name: value for name, value in keys.items() if kind(value) in {"S", "N", "B"}}).decode()
 
 
 def masked_key(key: str) -> str:
     """A stand-in for an item's key that may be shown."""
     return mask(key)
-
-
-def _peek(plan: Plan) -> Callable[[bytes], Any]:
-    keys = [key for key in (plan.partition_key, plan.sort_key) if key is not None]
-    fields: list[Any] = []
-    for name, key in zip("pq", keys, strict=False):
-        fields.append((name, msgspec.defstruct("Key", [("text", str)], rename={"text": key.type}, gc=False)))
-    rename = dict(zip("pq", (key.name for key in keys), strict=False))
-    return msgspec.json.Decoder(msgspec.defstruct("Keys", fields, rename=rename, gc=False)).decode
-
-
-def _router(plan: Plan, matches: Sequence[AsRow | AsCopy]) -> Callable[[Any], int]:
-    """A function from a peeked key to the place of the slot that its literal text speaks for; -1 for none.
-
-    It is a guess that the slot's own function checks: what does not match there takes the general path.
-    """
-    lines = ["def route(key):", "    p = key.p.text", *(["    q = key.q.text"] if plan.sort_key else [])]
-    for place, match in enumerate(matches):
-        copies = match.entity.copies
-        generations = match.entity.generations if isinstance(match, AsRow) or copies is None else copies.generations
-        form = generations[match.generation]
-        tests = [test for name, pattern in (("p", form.partition), ("q", form.sort)) for test in _tests(name, pattern)]
-        lines += [f"    if {' and '.join(tests) or 'True'}:", f"        return {place}"]
-    lines.append("    return -1")
-    namespace: dict[str, Any] = {}
-    exec(compile("\n".join(lines), "<ashore router>", "exec"), namespace)  # noqa: S102 (texts are quoted by repr)
-    route: Callable[[Any], int] = namespace["route"]
-    return route
-
-
-def _tests(name: str, pattern: Any) -> list[str]:
-    if pattern is None:
-        return []
-    before, after = pattern.parts[0], pattern.parts[-1]
-    if not pattern.columns:
-        return [f"{name} == {before!r}"]
-    tests = [f"{name}[:{len(before)}] == {before!r}"] if before else []
-    return tests + ([f"{name}[-{len(after)}:] == {after!r}"] if after else [])

@@ -15,10 +15,11 @@ from msgspec import UNSET, UnsetType
 
 from ashore.mapping import fast_source
 from ashore.mapping.document import Residue, encode, number, to_plain
-from ashore.mapping.plan import ChildPlan, EntityPlan, RecordPlan
+from ashore.mapping.plan import ChildPlan, EntityPlan, RecordPlan, key_attributes
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.types.base import COPY_NULL, escape
-from ashore.model.attribute import TypedValue
+from ashore.mapping.wire import is_value
+from ashore.model.attribute import NULL, TypedValue
 
 MOST_LEARNED: Final = 300
 """Names of attributes without a column that one decoder learns; items with yet others take the general path."""
@@ -41,7 +42,8 @@ def _attribute(wire: str) -> type[msgspec.Struct]:
 
 _attributes: Final = {wire: _attribute(wire) for wire in _contents}
 _key_attributes: Final = {
-    wire: msgspec.defstruct(f"Key{wire}", [(wire, str)], forbid_unknown_fields=True, gc=False) for wire in ("S", "N", "B")
+    wire: msgspec.defstruct(f"Key{wire}", [(wire, str)], forbid_unknown_fields=True, gc=False)
+    for wire in ("S", "N", "B")
 }
 
 
@@ -78,7 +80,7 @@ def fast_path(entity: EntityPlan, generation: int, learned: Learned) -> FastPath
         return None
     return FastPath(
         decode=msgspec.json.Decoder(struct).decode,
-        plain=builder.function(escaped=False),
+        plain=builder.function(escaped=builder.must_escape),
         escaped=builder.function(escaped=True),
         shape=builder.shape(),
         child_lines=child_lines,
@@ -88,13 +90,20 @@ def fast_path(entity: EntityPlan, generation: int, learned: Learned) -> FastPath
 class _Builder:
     def __init__(
         self, entity: EntityPlan, generation: int, learned: Learned, child_lines: dict[str, list[str]]
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.entity = entity
         self.generation = generation
         self.learned = learned
         self.child_lines = child_lines
         self.fields: dict[str, str] = {}
         self.types: dict[str, Any] = {}
+
+    @property
+    def must_escape(self) -> bool:
+        """Whether texts of the declaration itself, which the residue may repeat, need an escape."""
+        patterns = [one.pattern for one in self.entity.derived]
+        patterns += [one for one in (self.entity.generations[0].partition, self.entity.generations[0].sort) if one]
+        return any(encode(part)[1:-1] != part.encode() for pattern in patterns for part in pattern.parts)
 
     def item_struct(self) -> type[msgspec.Struct]:
         entity = self.entity
@@ -135,9 +144,7 @@ class _Builder:
         rendered = {name for one in entity.derived for name in one.pattern.columns}
         columns = fast_source.write_columns(source, entity.record, self.fields, rendered)
         texts = {column.column: f"r_{key}" for column, key in zip(entity.key, keys, strict=True)}
-        texts |= {
-            column.column: f"r_{name}" for column, name in zip(entity.record.columns, columns, strict=True)
-        }  # fmt: skip
+        texts |= {column.column: f"r_{name}" for column, name in zip(entity.record.columns, columns, strict=True)}
         fast_source.write_derived(source, entity.derived, self.fields, texts)
         parents = {column.column: key for column, key in zip(entity.key, keys, strict=True)}
         for place, child in enumerate(entity.children):
@@ -158,18 +165,19 @@ class _Builder:
 
     def _write_child(
         self, source: fast_source.Source, place: int, child: ChildPlan, parents: Mapping[str, str]
-    ) -> None:  # fmt: skip
+    ) -> None:
         function = source.bind(f"child{place}", self._child_function(child, escaped=source.escaped))
         given = "\\t".join("{" + parents[ours] + "}" for _, ours in child.parent)
         source.add(f"h{place} = []", f"v = item.{self.fields[child.attribute]}", "if v is not U:")
-        source.add("t = v.L", "if t is U:", f"    {source.keep(child.pointer, NULL_JSON)}", depth=2)
+        source.add("t = v.L", "if t is U:", *(f"    {one}" for one in fast_source.if_null("v")), depth=2)
+        source.add(f"    {source.keep(child.pointer, NULL_JSON)}", depth=2)
         source.add("elif not t:", f"    {source.keep(child.pointer, EMPTY_JSON)}", "else:", depth=2)
         source.add(f"parent = f'{given}\\t'", "for at, element in enumerate(t):", depth=3)
         source.add(f"row = {function}(element.M)", "if row is None:", "    return None", depth=4)
         source.add(f"h{place}.append(f'{{parent}}{{at}}\\t{{row}}')", depth=4)
 
     def _child_function(self, child: ChildPlan, *, escaped: bool) -> Callable[[Any], str | None]:
-        types, fields = self._child_fields(child)
+        _, fields = self._child_fields(child)
         source = fast_source.Source(escaped)
         source.add("r = {}", "res = ''")
         fast_source.write_constants(source, child.record, fields)
@@ -180,7 +188,7 @@ class _Builder:
         learned = [(name, fields[name]) for name in names]
         fast_source.write_extra(
             source, learned, [(name, fields[name]) for name in inner if name not in mapped and name not in names]
-        )  # fmt: skip
+        )
         source.add(f"return {fast_source.write_end(source, columns)}")
         return _compiled(source, "item")
 
@@ -214,9 +222,14 @@ def _record_types(record: RecordPlan) -> dict[str, Any]:
 
 
 def _struct(
-    name: str, first: list[tuple[str, Any]], types: Mapping[str, Any], fields: Mapping[str, str], rename: Mapping[str, str]
-) -> type[msgspec.Struct]:  # fmt: skip
-    members = [*first, *((fields[attribute], kind | UnsetType, UNSET) for attribute, kind in types.items())]
+    name: str,
+    first: list[tuple[str, Any]],
+    types: Mapping[str, Any],
+    fields: Mapping[str, str],
+    rename: Mapping[str, str],
+) -> type[msgspec.Struct]:
+    members: list[tuple[str, Any] | tuple[str, Any, Any]] = [*first]
+    members += [(fields[attribute], kind | UnsetType, UNSET) for attribute, kind in types.items()]
     names = {**rename, **{at: attribute for attribute, at in fields.items()}}
     return msgspec.defstruct(name, members, rename=names, forbid_unknown_fields=True, gc=False)
 
@@ -231,6 +244,7 @@ def _compiled(source: fast_source.Source, argument: str) -> Callable[[Any], Any]
         "plain": _plain,
         "take": _take,
         "doubled": _doubled,
+        "NULL": NULL,
         **source.names,
     }
     exec(compile(text, "<ashore fast path>", "exec"), namespace)  # noqa: S102 (names are bound or quoted by repr)
@@ -243,31 +257,34 @@ class _SpecialError(Exception):
 
 
 def _plain(value: TypedValue, path: str, residue: Residue) -> Any:
-    """`to_plain`, quick where nothing needs the residue."""
+    """`to_plain`, quick where nothing needs the residue. A value that is no DynamoDB value is the general path's."""
     try:
         return _only_plain(value)
     except _SpecialError:
+        if not is_value(value):
+            raise UnfitError("unreadable") from None
         return to_plain(value, path, residue)
 
 
 def _only_plain(value: TypedValue) -> Any:
     ((name, content),) = value.items()
-    if name == "S":
+    if name == "S" and content.__class__ is str:
         return content
-    if name == "M":
+    if name == "M" and content.__class__ is dict:
         return {key: _only_plain(member) for key, member in content.items()}
-    if name == "L":
+    if name == "L" and content.__class__ is list:
         return [_only_plain(member) for member in content]
     if name == "N":
-        return int(content) if content.isdigit() and content.isascii() else number(content)
-    if name == "BOOL":
+        return int(content) if len(content) < 19 and content.isdigit() and content.isascii() else number(content)
+    if name == "BOOL" and content.__class__ is bool:
         return content
-    if name == "NULL":
+    if name == "NULL" and content is True:
         return None
     raise _SpecialError
 
 
 def _take(value: Any, path: tuple[str, ...]) -> Any:
+    """Take the value at a path out of a decoded map, which is the fast function's own to change; None for none."""
     *steps, last = path
     for step in steps:
         value = value.get("M", {}).get(step)
@@ -284,10 +301,12 @@ def _doubled(text: str) -> str:
     return text.replace("\\", "\\\\")
 
 
-def learn(learned: Learned, entity: EntityPlan, item: Mapping[str, Any], known: Iterable[str]) -> bool:
+def learn(learned: Learned, entity: EntityPlan, item: Mapping[str, Any]) -> bool:
     """Learn the names of an item's attributes without a column; says whether there was a new one."""
     before = _size(learned)
-    _add(learned.names, item.keys() - set(known))
+    known = {key.name for key in key_attributes(entity)} | _record_types(entity.record).keys()
+    known |= {one.attribute for one in entity.derived} | {child.attribute for child in entity.children}
+    _add(learned.names, item.keys() - known)
     for child in entity.children:
         elements = item.get(child.attribute, {}).get("L", [])
         names = learned.children.setdefault(child.name, [])

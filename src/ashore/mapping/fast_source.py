@@ -7,7 +7,7 @@ A function returns None for whatever it does not handle; the general path takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,22 +64,15 @@ def write_key(source: Source, entity: EntityPlan, generation: int) -> list[str]:
 
 
 def _write_pattern(source: Source, pattern: Pattern, text: str, variables: Mapping[str, str], seen: set[str]) -> None:
-    if len(pattern.columns) > 1:
-        names = ", ".join(f"g{place}" for place, _ in enumerate(pattern.columns))
-        group = ", ".join(repr(name) for name in pattern.columns)
-        match = source.bind(f"match_{text}", pattern._regex.fullmatch)  # noqa: SLF001 (the same package)
-        source.add(f"m = {match}({text})", "if m is None:", "    return None", f"{names} = m.group({group})")
-        taken = {name: f"g{place}" for place, name in enumerate(pattern.columns)}
-    elif not pattern.columns:
+    if not pattern.columns:
         source.add(f"if {text} != {pattern.text!r}:", "    return None")
         return
+    if len(set(pattern.columns)) < len(pattern.columns):
+        match = source.bind(f"match_{text}", pattern.match)
+        source.add(f"m = {match}({text})", "if m is None:", "    return None")
+        taken = {name: f"m[{name!r}]" for name in pattern.columns}
     else:
-        before, name, after = pattern.parts
-        ends = [f"{text}[:{len(before)}] != {before!r}"] if before else []
-        ends += [f"{text}[-{len(after)}:] != {after!r}"] if after else []
-        if ends:
-            source.add(f"if {' or '.join(ends)}:", "    return None")
-        taken = {name: f"{text}[{len(before) or ''}:{-len(after) if after else ''}]"}
+        taken = _write_between(source, pattern, text)
     for name, expression in taken.items():
         variable = variables[name]
         if name in seen:
@@ -89,10 +82,25 @@ def _write_pattern(source: Source, pattern: Pattern, text: str, variables: Mappi
             source.add(f"{variable} = {expression}", f"if not {variable}:", "    return None")
 
 
+def _write_between(source: Source, pattern: Pattern, text: str) -> dict[str, str]:
+    """Find the literals as `Pattern.match` does; returns an expression for what each placeholder takes."""
+    first, *middle, last = pattern.parts[::2]
+    ends = [f"{text}[:{len(first)}] != {first!r}"] if first else []
+    ends += [f"{text}[-{len(last)}:] != {last!r}"] if last else []
+    if ends:
+        source.add(f"if {' or '.join(ends)}:", "    return None")
+    start, end = str(len(first)), f"len({text}) - {len(last)}"
+    taken = {}
+    for place, (name, literal) in enumerate(zip(pattern.columns, middle, strict=False)):
+        at = f"{text}{place}"
+        source.add(f"{at} = {text}.find({literal!r}, {start} + 1, {end})", f"if {at} < 0:", "    return None")
+        taken[name] = f"{text}[{start}:{at}]"
+        start = f"{at} + {len(literal)}"
+    return {**taken, pattern.columns[-1]: f"{text}[{start}:{end}]" if last else f"{text}[{start}:]"}
+
+
 def _write_key_column(source: Source, column: KeyColumn, variable: str) -> None:
     """`k` becomes COPY text; `r_k` keeps the text that templates render."""
-    from ashore.mapping.rows import key_value  # noqa: PLC0415 (only to be bound)
-
     source.add(f"r_{variable} = {variable}")
     if column.type.fast is None and column.type.wire == "S":
         _write_text(source, variable, variable, column.type.longest)
@@ -100,9 +108,18 @@ def _write_key_column(source: Source, column: KeyColumn, variable: str) -> None:
         fast = source.bind(f"fast_{variable}", column.type.fast)
         source.add(f"{variable} = {fast}({variable})", f"if {variable} is None:", "    return None")
     else:
-        copy = source.bind(f"copy_{variable}", column.type.copy)
-        value = source.bind(f"value_{variable}", lambda text: key_value(column, text))
-        source.add(f"{variable} = {copy}({value}({variable}))")
+        copied = source.bind(f"copied_{variable}", _key_copier(column))
+        source.add(f"{variable} = {copied}({variable})", f"if {variable} is None:", "    return None")
+
+
+def _key_copier(column: KeyColumn) -> Callable[[str], str | None]:
+    from ashore.mapping.rows import key_text, key_value  # noqa: PLC0415 (only to be bound)
+
+    def copied(text: str) -> str | None:
+        value = key_value(column, text)
+        return column.type.copy(value) if key_text(column, value) == text else None
+
+    return copied
 
 
 def _write_old_key(source: Source, entity: EntityPlan, variables: Mapping[str, str]) -> None:
@@ -163,10 +180,13 @@ def _write_column(source: Source, column: ColumnPlan, variable: str, attribute: 
     source.add(f"v = item.{attribute}", "if v is U:", *(f"    {one}" for one in absent))
     if column.type.name == "jsonb":
         pointer = repr(column.pointer)
-        source.add("elif 'NULL' in v:", *(f"    {one}" for one in null), "else:")
+        source.add("elif v == NULL:", *(f"    {one}" for one in null), "else:")
         source.add(f"    {variable} = {_json(source, f'plain(v, {pointer}, r)')}")
         return
-    source.add("else:", f"    t = v.{column.type.wire}", "    if t is U:", *(f"        {one}" for one in null), "    else:")
+    null = [*if_null("v"), *null]
+    source.add(
+        "else:", f"    t = v.{column.type.wire}", "    if t is U:", *(f"        {one}" for one in null), "    else:"
+    )
     if needs_text:
         if column.type.wire == "S":
             source.add(f"r_{variable} = t", depth=3)
@@ -213,28 +233,52 @@ def _copier(column: ColumnPlan) -> Any:
     return copied
 
 
+def if_null(variable: str) -> list[str]:
+    """Leave an attribute that has neither content nor a true NULL to the general path, which refuses it."""
+    return [f"if {variable}.NULL is not True:", "    return None"]
+
+
 def write_constants(source: Source, record: RecordPlan, fields: Mapping[str, str]) -> None:
-    """Check the attributes that are the same in every item; another value is the general path's."""
+    """Check the attributes that are the same in every item; an item's own value goes to the residue."""
     for place, (name, value) in enumerate(record.constant):
         ((wire, content),) = value.items()
-        expected = source.bind(f"constant{place}", content)
+        expected = source.bind(f"constant{place}", content if wire in {"S", "BOOL"} else value)
         source.add(f"v = item.{fields[name]}", "if v is U:", f"    {source.keep(token(name), '{}')}")
-        source.add(f"elif v.{wire} != {expected}:", "    return None")
+        if wire in {"S", "BOOL"}:
+            null = [*if_null("v"), source.keep(token(name), '{"NULL":true}')]
+            source.add(f"elif v.{wire} != {expected}:", f"    t = v.{wire}", "    if t is U:")
+            source.add(*null, depth=3)
+            source.add("    else:", f"        r[{token(name)!r}] = {{{wire!r}: t}}")
+        elif wire in {"N", "B", "SS", "NS", "BS"}:
+            source.add(f"elif v.{wire} != {expected}[{wire!r}]:", "    return None")
+        else:
+            source.add(f"elif v != {expected}:", "    return None")
 
 
-def write_derived(source: Source, derived: Sequence[DerivedPlan], fields: Mapping[str, str], texts: Mapping[str, str]) -> None:
-    """Check the attributes that columns give; where an item has another value, the general path takes it."""
+def write_derived(
+    source: Source, derived: Sequence[DerivedPlan], fields: Mapping[str, str], texts: Mapping[str, str]
+) -> None:
+    """Check the attributes that columns give; an item's own text goes to the residue."""
     for one in derived:
         names = list(dict.fromkeys(one.pattern.columns))
         nullable = [texts[name] for name in names if not texts[name].startswith("r_k")]
         wire = "S" if one.whole is None else one.whole.wire
+        own = f"{{{wire!r}: t}}"
+        now = f"{{{wire!r}: now}}"
+        different = ["    return None"] if wire != "S" else [*_unset("t"), f"    r[{one.pointer!r}] = [{own}, {now}]"]
+        lines = [f"now = {_template(one.pattern, texts)}", "if v is U:", f"    r[{one.pointer!r}] = [{{}}, {now}]"]
+        lines += [f"elif v.{wire} != now:", f"    t = v.{wire}", *different]
         source.add(f"v = item.{fields[one.attribute]}")
-        check = [f"if v is U or v.{wire} != {_template(one.pattern, texts)}:", "    return None"]
         if nullable:
-            source.add(f"if {' or '.join(f'{name} is None' for name in nullable)}:", "    if v is not U:", "        return None")
-            source.add("else:", *(f"    {line}" for line in check))
-        else:
-            source.add(*check)
+            against = ["    return None"] if wire != "S" else [*_unset("t"), f"    r[{one.pointer!r}] = [{own}, {{}}]"]
+            source.add(f"if {' or '.join(f'{name} is None' for name in nullable)}:", "    if v is not U:")
+            source.add(f"    t = v.{wire}", *against, depth=2)
+            source.add("else:")
+        source.add(*lines, depth=2 if nullable else 1)
+
+
+def _unset(variable: str) -> list[str]:
+    return [f"    if {variable} is U:", "        return None"]
 
 
 def write_extra(source: Source, learned: Sequence[tuple[str, str]], also: Sequence[tuple[str, str]]) -> None:

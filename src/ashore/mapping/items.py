@@ -9,9 +9,9 @@ from typing import Any
 from ashore.errors import AshoreError
 from ashore.mapping import residue as residue_column
 from ashore.mapping.document import Residue, to_plain, to_typed
-from ashore.mapping.plan import EXTRA, RESIDUE, ColumnPlan, EntityPlan, RecordPlan
+from ashore.mapping.plan import EXTRA, RESIDUE, ColumnPlan, EntityPlan, RecordPlan, key_attributes
 from ashore.mapping.pointer import token, unescape
-from ashore.mapping.reasons import UnfitError
+from ashore.mapping.reasons import UnfitError, explanations
 from ashore.mapping.rows import Rows, key_of, render
 from ashore.model.attribute import ABSENT, NULL, TypedValue, same
 
@@ -31,11 +31,11 @@ class RowNotAnItemError(AshoreError):
 
     def what(self) -> str:
         """Which column of which table holds what."""
-        return f"table {self.table!r}: column {self.column!r} holds {self.found}, so the row cannot become an item"
+        return f"table {self.table!r}: column {self.column!r} of a row cannot be an item's: {self.found}"
 
     def hint(self) -> str:
         """How to mend the row."""
-        return f"set {self.column!r} to a JSON object or to NULL"
+        return f"find the row with SQL, and set {self.column!r} to a value that an item can have"
 
 
 def from_rows(plan: EntityPlan, rows: Rows) -> Item:
@@ -46,8 +46,16 @@ def from_rows(plan: EntityPlan, rows: Rows) -> Item:
         rows: Values as psycopg gives them, jsonb decoded by `ashore.mapping.document.decode`; children in any order.
 
     Raises:
-        RowNotAnItemError: `extra` or `residue` is not an object.
+        RowNotAnItemError: `extra` or `residue` is not an object, or a number is NaN or infinite.
     """
+    try:
+        return _item(plan, rows)
+    except UnfitError as unfit:
+        found = explanations[unfit.reason]
+        raise RowNotAnItemError(table=plan.table.fullname, column=unfit.attribute or "?", found=found) from None
+
+
+def _item(plan: EntityPlan, rows: Rows) -> Item:
     residue = _residue(plan.record, rows.row)
     item = record_members(plan.record, rows.row, residue, known=_known(plan))
     for child, of_child in zip(plan.children, rows.children, strict=True):
@@ -61,23 +69,21 @@ def from_rows(plan: EntityPlan, rows: Rows) -> Item:
         value = _own(residue.get(derived.pointer), render(derived, rows.row, plan))
         if value:
             item[derived.attribute] = value
-    partition, sort = key_of(plan, rows.row)
-    for key, text in ((plan.partition_key, partition), (plan.sort_key, sort)):
-        if key is not None:
-            item[key.name] = _own(residue.get(token(key.name)), {key.type: text})
+    for key, text in zip(key_attributes(plan), key_of(plan, rows.row), strict=False):
+        item[key.name] = _own(residue.get(token(key.name)), {key.type: text})
     return item
 
 
 def _own(entry: Any, rendered: TypedValue) -> TypedValue:
     """What an item had in place of what is rendered, as long as the same is rendered still."""
-    if isinstance(entry, list) and len(entry) == 2 and same(entry[1], rendered):  # noqa: PLR2004 (own, rendered)
+    if isinstance(entry, list) and len(entry) == 2 and same(entry[1], rendered):
         own: TypedValue = entry[0]
         return own
     return rendered
 
 
 def _known(plan: EntityPlan) -> frozenset[str]:
-    keys = {plan.partition_key.name, *([plan.sort_key.name] if plan.sort_key else [])}
+    keys = {key.name for key in key_attributes(plan)}
     return frozenset(
         keys | {child.attribute for child in plan.children} | {derived.attribute for derived in plan.derived}
     )  # fmt: skip
@@ -86,7 +92,9 @@ def _known(plan: EntityPlan) -> frozenset[str]:
 def _residue(record: RecordPlan, row: Mapping[str, Any]) -> Residue:
     stored = row.get(RESIDUE)
     if stored is not None and not isinstance(stored, Mapping):
-        raise RowNotAnItemError(table=record.table.fullname, column=RESIDUE, found=f"a {type(stored).__name__}")
+        raise RowNotAnItemError(
+            table=record.table.fullname, column=RESIDUE, found=f"it is no JSON object but a {type(stored).__name__}"
+        )
     return residue_column.from_column(stored)
 
 
@@ -96,23 +104,33 @@ def _list(record: RecordPlan, rows: Sequence[Mapping[str, Any]]) -> TypedValue:
 
 
 def record_members(record: RecordPlan, row: Mapping[str, Any], residue: Residue, *, known: frozenset[str]) -> Item:
-    """The attributes that a record's columns, constants and `extra` give; `known` are the names that others give."""
+    """The attributes that a record's columns, constants and `extra` give; `known` are the names that others give.
+
+    What is declared comes from where it is declared: a name in `extra` that has a column, or is of another role, is
+    passed over there.
+    """
     members: Item = {}
-    extra = row.get(EXTRA) or {}
+    extra = row.get(EXTRA)
+    extra = {} if extra is None else extra
+    declared = known | {name for name, _ in record.constant}
+    declared |= {column.path[0] for column in record.columns if len(column.path) == 1}
     if not isinstance(extra, Mapping):
-        raise RowNotAnItemError(table=record.table.fullname, column=EXTRA, found=f"a {type(extra).__name__}")
+        raise RowNotAnItemError(
+            table=record.table.fullname, column=EXTRA, found=f"it is no JSON object but a {type(extra).__name__}"
+        )
     for name, plain in extra.items():
-        members[name] = to_typed(plain, token(name), residue)
+        if name not in declared:
+            members[name] = to_typed(plain, token(name), residue)
+    for path, entry in residue.items():
+        name = unescape(path[1:])
+        gone = path.count("/") == 1 and name not in declared and name not in extra
+        if gone and isinstance(entry, Mapping) and _fits_nowhere(name, entry):
+            members[name] = entry
     for name, value in record.constant:
         entry = residue.get(token(name))
         members[name] = entry if isinstance(entry, Mapping) else value
     for column in sorted(record.columns, key=lambda one: len(one.path)):
         _place(members, column.path, restore(column, row[column.column], residue))
-    taken = known | {column.path[0] for column in record.columns} | {name for name, _ in record.constant} | extra.keys()
-    for path, entry in residue.items():
-        name = unescape(path[1:])
-        if path.count("/") == 1 and name not in taken and isinstance(entry, Mapping) and _fits_nowhere(name, entry):
-            members[name] = entry
     return {name: value for name, value in members.items() if value}
 
 
@@ -128,7 +146,7 @@ def _fits_nowhere(name: str, entry: TypedValue) -> bool:
 
 
 def _place(members: Item, path: tuple[str, ...], value: TypedValue) -> None:
-    """Put a value at its path. A value that is there makes maps of what is on its way; an absent one changes nothing."""
+    """Put a value at its path. It makes maps of what is on its way; an absent one changes nothing."""
     if len(path) == 1:
         members[path[0]] = value
         return
@@ -154,7 +172,10 @@ def restore(column: ColumnPlan, value: Any, residue: Residue) -> TypedValue:
         return entry
     if value is None:
         return NULL if column.explicit_null else ABSENT
-    return column.type.to_attribute(value)
+    try:
+        return column.type.to_attribute(value)
+    except UnfitError as unfit:
+        raise unfit.at(column.column) from None
 
 
 def _is_still(column: ColumnPlan, entry: TypedValue, value: Any) -> bool:

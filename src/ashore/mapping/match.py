@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from ashore.mapping.plan import EntityPlan, Generation, Plan, RulePlan
+from ashore.mapping.plan import EntityPlan, Generation, Plan, RulePlan, key_attributes
 from ashore.mapping.reasons import UnfitError
 from ashore.model.attribute import kind
 from ashore.model.item import Item
@@ -46,25 +46,21 @@ class Ruled:
 Match = AsRow | AsCopy | Ruled | None
 
 
-def key_texts(plan: Plan, item: Item) -> KeyTexts:
+def key_texts(plan: Plan | EntityPlan, item: Item) -> KeyTexts:
     """The wire content of the item's key attributes: text, a number's text or base64.
 
     Raises:
         UnfitError: `unreadable`, where the item lacks a key attribute or one has another type than declared.
     """
-    texts = []
-    for key in (plan.partition_key, plan.sort_key):
-        if key is None:
-            texts.append(None)
-            continue
+    texts: list[str] = []
+    for key in key_attributes(plan):
         value = item.get(key.name, {})
         text = value.get(key.type)
         if not isinstance(text, str) or not text:
             detail = f"key attribute {key.name!r} is {kind(value)}, declared as {key.type}"
             raise UnfitError("unreadable", detail=detail)
         texts.append(text)
-    partition, sort = texts
-    return partition or "", sort
+    return texts[0], None if plan.sort_key is None else texts[1]
 
 
 def matcher(plan: Plan) -> Callable[[str, str | None], Match]:

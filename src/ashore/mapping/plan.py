@@ -136,7 +136,8 @@ class EntityPlan:
     @property
     def column_types(self) -> dict[str, ColumnType]:
         """Every column of the entity's table that an item fills, `extra` and `residue` left out."""
-        return {column.column: column.type for column in (*self.key, *self.record.columns)}
+        keys = {column.column: column.type for column in self.key}
+        return keys | {column.column: column.type for column in self.record.columns}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,11 @@ class Plan:
         from ashore.mapping.encoder import GeneratedEncoder  # noqa: PLC0415 (the encoder reads plans)
 
         return GeneratedEncoder(self, entities, tables, sample=sample)
+
+
+def key_attributes(plan: Plan | EntityPlan) -> tuple[KeyAttribute, ...]:
+    """The key attributes of the source: the partition key's, and the sort key's where there is one."""
+    return (plan.partition_key,) if plan.sort_key is None else (plan.partition_key, plan.sort_key)
 
 
 def full_name(table: sa.Table) -> str:

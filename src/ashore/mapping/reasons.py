@@ -54,6 +54,11 @@ explanations: Final[dict[str, str]] = {
 }
 
 
+def shown(name: str) -> str:
+    """An attribute's name as PostgreSQL can store it in a text: U+0000 is shown as its picture, U+2400."""
+    return name.replace("\0", "\u2400")
+
+
 @dataclass(slots=True)
 class UnfitError(Exception):
     """A value, or a whole item, that cannot be what its declaration says. Caught inside `ashore.mapping`."""

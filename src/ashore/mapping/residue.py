@@ -14,7 +14,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from ashore.mapping.document import Residue, decode, encode
+from ashore.mapping.wire import holds_nul, is_base64, is_value
 
 
 def to_column(residue: Residue) -> Residue | None:
@@ -25,32 +28,29 @@ def to_column(residue: Residue) -> Residue | None:
 
 
 def from_column(stored: Mapping[str, Any] | None) -> Residue:
-    """The residue that a column holds. A stored value that is no object, whoever wrote it, holds nothing."""
+    """The residue that a column holds. What is no entry, whoever wrote it, says nothing."""
     if not isinstance(stored, Mapping):
         return {}
-    return {path: _opened(entry) for path, entry in stored.items()}
+    opened = ((path, _opened(entry)) for path, entry in stored.items())
+    return {path: entry for path, entry in opened if _is_entry(entry)}
 
 
 def _guarded(entry: Any) -> Any:
-    text = encode(entry)
-    if rb"\u0000" in text and _has_nul(entry):
-        return {"JSON64": base64.b64encode(text).decode()}
+    if holds_nul(entry):
+        return {"JSON64": base64.b64encode(encode(entry)).decode()}
     return entry
 
 
 def _opened(entry: Any) -> Any:
-    if isinstance(entry, Mapping) and isinstance(entry.get("JSON64"), str):
-        return decode(base64.b64decode(entry["JSON64"]))
+    if isinstance(entry, Mapping) and is_base64(entry.get("JSON64")):
+        try:
+            return decode(base64.b64decode(entry["JSON64"]))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
     return entry
 
 
-def _has_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\0" in value
-        case Mapping():
-            return any("\0" in key or _has_nul(member) for key, member in value.items())
-        case list() | tuple():
-            return any(map(_has_nul, value))
-        case _:
-            return False
+def _is_entry(entry: Any) -> bool:
+    if isinstance(entry, list):
+        return len(entry) == 2 and all(one == {} or is_value(one) for one in entry)
+    return entry == {} or is_value(entry)

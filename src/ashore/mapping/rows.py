@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ashore.mapping import residue as residue_column
 from ashore.mapping.document import Residue, to_plain
-from ashore.mapping.match import matches
+from ashore.mapping.match import key_texts, matches
 from ashore.mapping.plan import (
     EXTRA,
     KEY_BYTES,
@@ -20,19 +20,25 @@ from ashore.mapping.plan import (
     KeyColumn,
     RecordPlan,
     Row,
+    key_attributes,
 )
 from ashore.mapping.pointer import token
-from ashore.mapping.reasons import UnfitError
+from ashore.mapping.reasons import UnfitError, shown
+from ashore.mapping.types.base import ColumnType
+from ashore.mapping.wire import holds_nul
 from ashore.model.attribute import ABSENT, NULL, TypedValue, same
 from ashore.model.item import Item
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """An item's rows: one of the entity's table, and those of each child table, in the plan's order."""
+    """An item's rows: one of the entity's table, and those of each child table, in the plan's order.
 
-    row: Row
-    children: tuple[list[Row], ...]
+    Its `repr` has no values, so that it may be logged.
+    """
+
+    row: Row = field(repr=False)
+    children: tuple[list[Row], ...] = field(repr=False)
 
 
 def to_rows(plan: EntityPlan, item: Item, generation: int = 0) -> Rows:
@@ -58,24 +64,36 @@ def to_rows(plan: EntityPlan, item: Item, generation: int = 0) -> Rows:
 
 
 def _key_row(plan: EntityPlan, rest: dict[str, TypedValue], generation: int, residue: Residue) -> Row:
-    form = plan.generations[generation]
-    partition = rest.pop(plan.partition_key.name)[plan.partition_key.type]
-    sort = None if plan.sort_key is None else rest.pop(plan.sort_key.name)[plan.sort_key.type]
-    texts = matches(form, partition, sort)
+    own = key_texts(plan, rest)
+    texts = matches(plan.generations[generation], *own)
     if texts is None:
         raise UnfitError("unmatched")
-    if len(partition) + len(sort or "") > KEY_BYTES // 4:
-        length = sum(len(text.encode()) for text in texts.values())
-        if length > KEY_BYTES:
-            raise UnfitError("key_too_long", detail=f"{length} bytes, an index holds {KEY_BYTES}")
+    check_key_length(sum(index_bytes(column.typed_as, texts[column.column]) for column in plan.key))
     row = {column.column: key_value(column, texts[column.column]) for column in plan.key}
-    if generation:
-        for name, own, rendered in zip(
-            (plan.partition_key, plan.sort_key), (partition, sort), key_of(plan, row), strict=True
-        ):  # fmt: skip
-            if name is not None and own != rendered:
-                residue[token(name.name)] = [{name.type: own}, {name.type: rendered}]
+    for key, text, rendered in zip(key_attributes(plan), own, key_of(plan, row), strict=False):
+        del rest[key.name]
+        was: TypedValue = {key.type: text}
+        now: TypedValue = {key.type: rendered}
+        if not same(was, now):
+            if not generation:
+                raise UnfitError("key_spelling", key.name)
+            residue[token(key.name)] = [was, now]
     return row
+
+
+def index_bytes(key_type: str | None, text: str) -> int:
+    """Bytes that a key's wire content takes in an index, at most."""
+    return len(text) * 3 // 4 if key_type == "B" else len(text.encode())
+
+
+def check_key_length(length: int) -> None:
+    """Refuse a key of so many bytes that no B-tree index holds it.
+
+    Raises:
+        UnfitError: `key_too_long`.
+    """
+    if length > KEY_BYTES:
+        raise UnfitError("key_too_long", detail=f"{length} bytes, an index holds {KEY_BYTES}")
 
 
 def key_value(column: KeyColumn, text: str) -> Any:
@@ -88,10 +106,7 @@ def key_value(column: KeyColumn, text: str) -> Any:
     try:
         if column.typed_as is not None:
             typed = {column.typed_as: text}
-            value = kind.to_column(typed)
-            if not same(kind.to_attribute(value), typed):
-                raise UnfitError("key_spelling", column.column)
-            return value
+            return kind.to_column(typed)
         if kind.parse is None or kind.render is None:
             message = f"column type {kind.name} cannot be part of a key's text"
             raise TypeError(message)
@@ -106,15 +121,19 @@ def key_value(column: KeyColumn, text: str) -> Any:
 def key_of(plan: EntityPlan, row: Mapping[str, Any]) -> tuple[str, str | None]:
     """The wire content of the key that the current generation gives a row."""
     form = plan.generations[0]
-    texts = {column.column: _key_text(column, row[column.column]) for column in plan.key}
+    texts = {column.column: key_text(column, row[column.column]) for column in plan.key}
     return form.partition.render(texts), None if form.sort is None else form.sort.render(texts)
 
 
-def _key_text(column: KeyColumn, value: Any) -> str:
-    if column.typed_as is not None:
+def key_text(column: KeyColumn, value: Any) -> str:
+    """The text of a key column's value in a key."""
+    if column.typed_as is None:
+        return _spelled(column.type, column.column, value)
+    try:
         text: str = column.type.to_attribute(value)[column.typed_as]
-        return text
-    return str(value) if column.type.render is None else column.type.render(value)
+    except UnfitError as unfit:
+        raise unfit.at(column.column) from None
+    return text
 
 
 def record_row(record: RecordPlan, rest: dict[str, TypedValue], residue: Residue) -> Row:
@@ -171,14 +190,11 @@ def fill(column: ColumnPlan, value: TypedValue, residue: Residue) -> Any:
             residue[column.pointer] = NULL
     else:
         try:
-            filled = _converted(column, value, residue)
+            filled = _converted(column, stripped(value) if column.unfit == "strip" else value, residue)
         except UnfitError as unfit:
-            if column.unfit == "strip" and unfit.reason in {"nul_in_text", "nul_in_name"}:
-                filled = _converted(column, stripped(value), residue)
-            elif column.unfit == "residue":
-                residue[column.pointer] = value
-            else:
+            if column.unfit != "residue":
                 raise unfit.at(".".join(column.path)) from None
+            residue[column.pointer] = value
     if filled is None and column.required:
         raise UnfitError("missing", ".".join(column.path))
     return filled
@@ -202,37 +218,49 @@ def _extra(record: RecordPlan, rest: Mapping[str, TypedValue], residue: Residue)
         policy = record.unfit_of(name)
         nested: Residue = {}
         try:
-            if "\0" in name:
-                raise UnfitError("nul_in_name")
-            extra[name] = to_plain(value, token(name), nested)
+            check_name(name)
+            extra[name] = to_plain(stripped(value) if policy == "strip" else value, token(name), nested)
         except UnfitError as unfit:
-            if policy == "residue":
-                nested = {token(name): value}
-            elif policy == "strip" and unfit.reason == "nul_in_text":
-                nested = {}
-                extra[name] = to_plain(stripped(value), token(name), nested)
-            else:
-                raise unfit.at(name.replace("\0", "␀")) from None
+            if policy != "residue":
+                raise unfit.at(shown(name)) from None
+            nested = {token(name): value}
         residue.update(nested)
     return extra or None
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that jsonb cannot hold.
+
+    Raises:
+        UnfitError: `nul_in_name`.
+    """
+    if "\0" in name:
+        raise UnfitError("nul_in_name")
+
+
 def stripped(value: TypedValue) -> TypedValue:
-    """A typed value with U+0000 taken out of all its texts and names."""
+    """A typed value with U+0000 taken out of all its texts and of the names in it; idempotent.
 
-    def strip(content: Any) -> Any:
-        match content:
-            case str():
-                return content.replace("\0", "")
-            case list():
-                return [strip(member) for member in content]
-            case Mapping():
-                return {strip(key): strip(member) for key, member in content.items()}
-            case _:
-                return content
-
-    clean = strip(value)
-    return {"SS": sorted(set(clean["SS"]))} if "SS" in clean else clean
+    Raises:
+        UnfitError: `nul_in_name`, where two names would become one.
+    """
+    if not holds_nul(value):
+        return value
+    ((kind, content),) = value.items()
+    match kind:
+        case "S":
+            return {"S": content.replace("\0", "")}
+        case "SS":
+            return {"SS": sorted({member.replace("\0", "") for member in content})}
+        case "L":
+            return {"L": [stripped(member) for member in content]}
+        case "M":
+            members = {name.replace("\0", ""): stripped(member) for name, member in content.items()}
+            if len(members) < len(content):
+                raise UnfitError("nul_in_name", detail="two names are one without U+0000")
+            return {"M": members}
+        case _:
+            return value
 
 
 def _child_rows(child: ChildPlan, value: TypedValue, parent: Row, residue: Residue) -> list[Row]:
@@ -268,7 +296,20 @@ def render(derived: DerivedPlan, row: Mapping[str, Any], plan: EntityPlan) -> Ty
     if any(value is None for value in values.values()):
         return ABSENT
     if derived.whole is not None:
-        return derived.whole.to_attribute(values[derived.pattern.columns[0]])
-    texts = {name: str(value) if (spell := types[name].render) is None else spell(value) for name, value in values.items()}
+        name = derived.pattern.columns[0]
+        try:
+            return derived.whole.to_attribute(values[name])
+        except UnfitError as unfit:
+            raise unfit.at(name) from None
+    texts = {name: _spelled(types[name], name, value) for name, value in values.items()}
     return {"S": derived.pattern.render(texts)}
 
+
+def _spelled(kind: ColumnType, name: str, value: Any) -> str:
+    if kind.render is None:
+        message = f"column type {kind.name} has no text"
+        raise TypeError(message)
+    try:
+        return kind.render(value)
+    except UnfitError as unfit:
+        raise unfit.at(name) from None

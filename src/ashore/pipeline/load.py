@@ -121,9 +121,7 @@ class _AfterRows:
             return Moved()
         prepare(conn)
         rejected: list[Rejected] = []
-        settler = CopiesSettler(
-            plan=entity, copies=entity.copies, tables=tables_of(conn, entity), keep=rejected.extend
-        )
+        settler = CopiesSettler(plan=entity, copies=entity.copies, tables=tables_of(conn, entity), keep=rejected.extend)
         self.reports.append(settler.settle(conn))
         moved = len(rejected)
         return Moved(counts={(name, "copy"): -moved, (name, "rejected"): moved} if moved else {}, rejected=rejected)

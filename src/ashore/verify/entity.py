@@ -60,9 +60,7 @@ class EntityVerifier:
         for child in entity.children:
             theirs = {ours: column for column, ours in child.parent}
             parent = tuple(theirs[column] for column in key)
-            pairs.append(
-                self._pair(child.record.table.fullname, (*parent, child.order), parent, child_columns(child))
-            )
+            pairs.append(self._pair(child.record.table.fullname, (*parent, child.order), parent, child_columns(child)))
         if entity.copies is not None:
             table = entity.copies.table
             own = tuple(column.name for column in table.primary_key.columns)

@@ -161,9 +161,7 @@ def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow
     write_rows(task, workers=max(1, min(order.workers, tally.units)), on_message=hear)
 
 
-def _compare(
-    conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit
-) -> tuple[list[EntityReport], list[Difference]]:
+def _compare(conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit) -> tuple[list[EntityReport], list[Difference]]:
     finisher = Finisher(plan=order.plan, shadow=shadow)
     reports: list[EntityReport] = []
     differences: list[Difference] = []
@@ -209,9 +207,7 @@ def _report(
         items=tally.items_read,
         entities=tuple(reports),
         other=other,
-        rejected=RejectedReport(
-            expected=expected, actual=actual, not_kept=not_kept, no_longer_rejected=no_longer
-        ),
+        rejected=RejectedReport(expected=expected, actual=actual, not_kept=not_kept, no_longer_rejected=no_longer),
         differences=tuple(differences),
         scan_seconds=scan_seconds,
         compare_seconds=(ended_at - started_at).total_seconds() - scan_seconds,

@@ -159,7 +159,10 @@ class Finisher:
         for child in entity.children:
             of_parent = {ours: theirs for theirs, ours in child.parent}
             delete_keys(
-                conn, self.shadow.tables[child.record.table.fullname], [of_parent[key] for key in reader.key_columns], keys
+                conn,
+                self.shadow.tables[child.record.table.fullname],
+                [of_parent[key] for key in reader.key_columns],
+                keys,
             )
         delete_keys(conn, reader.table, reader.key_columns, keys)
 

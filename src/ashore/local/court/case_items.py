@@ -61,6 +61,9 @@ def make_case(random: Random, bench: Bench, number: int, known: list[str]) -> Ma
         case |= {"leadDocketNumber": S(lead), "gsi1pk": S(f"case|{lead}")}
     made.items.append(case)
     made.items.append({"pk": S(f"case-by-docket-number|{docket_number}"), "sk": S(f"case|{docket_number}")})
+    if case["status"]["S"] == "General Docket":
+        order = f"{case['preferredTrialCity']['S'].replace(' ', '')}-R-B-{received:%Y%m%d%H%M%S}-{docket_number}"
+        made.items.append({"pk": S("eligible-for-trial-case-catalog"), "sk": S(order)})
     entries = list(_docket_entries(random, bench, docket_number, received))
     made.items += entries
     made.items += _messages(random, bench, docket_number, received)

@@ -11,16 +11,18 @@ from ashore.mapping.types import containers, numbers, texts, times
 from ashore.mapping.types.base import ColumnType
 
 
-def column_type(declared: sa.types.TypeEngine[Any]) -> ColumnType | str:  # noqa: C901, PLR0911, PLR0912 (a table of types)
+def column_type(declared: sa.types.TypeEngine[Any]) -> ColumnType | str:  # noqa: C901 (a table of types)
     """What the SQLAlchemy type of a column means to an attribute, or, as text, why it cannot be used and what can."""
     match declared:
+        case sa.Interval():
+            return "Interval is not supported: keep the number or the text that the attribute is"
         case sa.types.TypeDecorator():
             return column_type(declared.impl_instance)
         case sa.Float():
             return "a float cannot hold DynamoDB's 38 digits: use Numeric"
         case sa.Enum():
             return texts.enum([str(label) for label in declared.enums])
-        case sa.CHAR():
+        case sa.CHAR() | sa.NCHAR():
             return "char(n) pads with blanks: use Text or String(n)"
         case postgresql.CITEXT():
             return "citext makes two DynamoDB keys one: use Text"

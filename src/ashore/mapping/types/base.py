@@ -5,12 +5,16 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Context, Inexact, InvalidOperation, Rounded
 from typing import Any, Final
 
 from ashore.mapping.reasons import Reason, UnfitError
 from ashore.model.attribute import TypedValue, kind
 
 COPY_NULL: Final = r"\N"
+
+EXACT: Final = Context(prec=500, Emin=-9_999, Emax=9_999, traps=[Inexact, Rounded, InvalidOperation])
+"""Arithmetic with more digits than any number that is read has: nothing is ever rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

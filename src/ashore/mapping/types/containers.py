@@ -10,7 +10,7 @@ from typing import Any, Final
 from ashore.mapping import document
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.types.base import ColumnType, content, unfit
-from ashore.model.attribute import TypedValue, kind
+from ashore.model.attribute import NULL, TypedValue, kind, same
 
 
 def _bytes_of(text: str) -> bytes:
@@ -62,29 +62,33 @@ jsonb: Final = ColumnType(
 _sets: Final = {"S": "SS", "N": "NS", "B": "BS"}
 
 
-def array(element: ColumnType) -> ColumnType:
+def array(element: ColumnType) -> ColumnType:  # noqa: C901 (closures over the element)
     """A one-dimensional array: naturally the set of its element's type; a list of such values is taken too.
 
     A set's elements are sorted. A list, an order or a repetition that a set does not have, stays in the residue.
     """
     wire = _sets[element.wire]
 
-    def ordered(values: list[Any]) -> list[Any]:
-        return sorted(values)
-
     def to_column(value: TypedValue) -> list[Any]:
         if wire in value:
-            return ordered([element.to_column({element.wire: member}) for member in value[wire]])
+            return sorted(element.to_column({element.wire: member}) for member in value[wire])
         if "L" in value and all(element.wire in member for member in value["L"]):
             return [element.to_column(member) for member in value["L"]]
         raise unfit("wrong_type", f"is {kind(value)}, the column takes {wire}")
 
+    def member_of(value: Any) -> TypedValue:
+        if value is None:
+            return NULL
+        # PostgreSQL does not hold an array to its declared dimensions.
+        return {"L": [member_of(one) for one in value]} if isinstance(value, list) else element.to_attribute(value)
+
     def to_attribute(values: Sequence[Any]) -> TypedValue:
-        members = [element.to_attribute(member)[element.wire] for member in values if member is not None]
-        if not members or len(set(members)) < len(values):
-            # DynamoDB has no empty set, none with a repetition, and none with a NULL in it.
-            return {"L": [{"NULL": True} if one is None else element.to_attribute(one) for one in values]}
-        return {wire: members}
+        members = [member_of(value) for value in values]
+        contents = {member[element.wire] for member in members if element.wire in member}
+        if not members or len(contents) < len(members):
+            # DynamoDB has no empty set, none with a repetition, and none with a NULL or a list in it.
+            return {"L": members}
+        return {wire: [member[element.wire] for member in members]}
 
     def copy(values: list[Any]) -> str:
         quoted = ",".join(_quote(element.copy(member)) for member in values)
@@ -92,13 +96,19 @@ def array(element: ColumnType) -> ColumnType:
 
     def fast(members: list[str]) -> str | None:
         try:
-            return copy(to_column({wire: members}))
+            values = to_column({wire: members})
         except UnfitError:
             return None
+        return copy(values) if same(to_attribute(values), {wire: members}) else None
 
     return ColumnType(
-        name=f"{element.name}[]", wire=wire, to_column=to_column, to_attribute=to_attribute, copy=copy, fast=fast,
-    )  # fmt: skip
+        name=f"{element.name}[]",
+        wire=wire,
+        to_column=to_column,
+        to_attribute=to_attribute,
+        copy=copy,
+        fast=fast,
+    )
 
 
 def _quote(copied: str) -> str:
@@ -108,5 +118,3 @@ def _quote(copied: str) -> str:
     Source: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
     """
     return '"' + copied.replace("\\\\", "\\\\\\\\").replace('"', '\\\\"') + '"'
-
-

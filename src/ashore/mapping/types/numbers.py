@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Final
 
 from ashore.mapping import document
-from ashore.mapping.types.base import ColumnType, content, unfit
+from ashore.mapping.types.base import EXACT, ColumnType, content, unfit
 from ashore.model.attribute import TypedValue
 
-# More digits than any DynamoDB number has, so that nothing is ever rounded.
-_exact: Final = Context(prec=200)
 _plain_number: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?").fullmatch
 
 
@@ -56,7 +54,7 @@ def integer(name: str, bits: int) -> ColumnType:
 
 
 def numeric(precision: int | None, scale: int | None) -> ColumnType:
-    """numeric, or numeric(precision, scale): `precision` digits in all, `scale` of them after the point."""
+    """A decimal number, unbounded or of `precision` digits in all, `scale` of them after the point."""
     places = 0 if scale is None else scale
     whole = None if precision is None else precision - places
 
@@ -64,7 +62,7 @@ def numeric(precision: int | None, scale: int | None) -> ColumnType:
         exact = Decimal(value)
         if whole is None:
             return exact
-        sign, digits, exponent = exact.normalize(_exact).as_tuple()
+        _, digits, exponent = exact.normalize(EXACT).as_tuple()
         if not any(digits):
             return exact
         if not isinstance(exponent, int) or -exponent > places:

@@ -91,4 +91,3 @@ uuid: Final = ColumnType(
     parse=_parse_uuid,
     render=str,
 )
-

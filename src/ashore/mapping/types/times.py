@@ -15,15 +15,17 @@ from typing import Final
 
 from ashore.mapping import document
 from ashore.mapping.reasons import UnfitError
-from ashore.mapping.types.base import ColumnType, content, unfit
+from ashore.mapping.types.base import EXACT, ColumnType, content, unfit
 from ashore.model.attribute import TypedValue
 
 _date: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 _moment: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:[.,]([0-9]+))?(Z|z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:[.,]([0-9]+))?"
+    r"(Z|z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 ).fullmatch
 _epoch: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _most_fraction_digits: Final = 6
+_from_iso: Final = datetime.fromisoformat
 
 
 def _parse_date(text: str) -> date:
@@ -36,10 +38,13 @@ def _parse_date(text: str) -> date:
 
 
 def _fast_date(text: str) -> str | None:
+    if _date(text) is None:
+        return None
     try:
-        return text if _date(text) is not None and date.fromisoformat(text) else None
+        date.fromisoformat(text)
     except ValueError:
         return None
+    return text
 
 
 def _parse_moment(text: str, *, aware: bool) -> datetime:
@@ -71,23 +76,26 @@ def _render_aware(moment: datetime) -> str:
     return _spell(moment.astimezone(UTC)) + "Z"
 
 
-def _is_canonical(text: str) -> bool:
-    # Positions 4, 7, 10, 13, 16 and 19 hold the punctuation; datetime.fromisoformat then checks the digits.
-    if text[4:20:3] != "--T::." or text[11:13] == "24":
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _fast_aware(text: str) -> str | None:
-    return text if len(text) == 24 and text[23] == "Z" and _is_canonical(text) else None  # noqa: PLR2004 (…T…​.280Z)
+    # 2020-06-05T18:02:25.280Z: the punctuation here, the digits and their ranges by fromisoformat.
+    if len(text) != 24 or text[4:20:3] != "--T::." or text[23] != "Z" or text[11:13] == "24":
+        return None
+    try:
+        _from_iso(text)
+    except ValueError:
+        return None
+    return text
 
 
 def _fast_naive(text: str) -> str | None:
-    return text if len(text) == 23 and text[22].isdigit() and _is_canonical(text) else None  # noqa: PLR2004 (no Z)
+    # As `_fast_aware`, but fromisoformat would take "+05" in place of the fraction.
+    if len(text) != 23 or text[4:20:3] != "--T::." or not text[20:].isdigit() or text[11:13] == "24":
+        return None
+    try:
+        _from_iso(text)
+    except ValueError:
+        return None
+    return text
 
 
 date_: Final = ColumnType(
@@ -125,15 +133,15 @@ timestamp: Final = ColumnType(
 
 
 def epoch(unit: str) -> ColumnType:
-    """timestamptz from a number of seconds ("s", what a DynamoDB TTL is) or milliseconds ("ms") since 1970."""
+    """Timestamptz from a number of seconds ("s", what a DynamoDB TTL is) or milliseconds ("ms") since 1970."""
     microseconds = {"s": 1_000_000, "ms": 1_000}[unit]
 
     def to_column(value: TypedValue) -> datetime:
         exact = Decimal(document.number(content(value, "N")))
-        if abs(exact) > 10**15:
+        if not -(10**15) < exact < 10**15:
             raise unfit("out_of_range")
-        count = exact * microseconds
-        if count != count.to_integral_value():
+        count = EXACT.multiply(exact, microseconds)
+        if count != int(count):
             raise unfit("too_precise", "more than six digits of a second")
         try:
             return _epoch + timedelta(microseconds=int(count))
@@ -145,7 +153,7 @@ def epoch(unit: str) -> ColumnType:
         return {"N": document.number_text(Decimal(count).scaleb(-6 if unit == "s" else -3))}
 
     def fast(text: str) -> str | None:
-        if not (text.isdigit() and text.isascii() and len(text) <= 13):
+        if len(text) > 13 or not text.isdigit() or not text.isascii():
             return None
         try:
             return to_column({"N": text}).isoformat()
@@ -153,6 +161,10 @@ def epoch(unit: str) -> ColumnType:
             return None
 
     return ColumnType(
-        name=f"timestamptz, epoch {unit}", wire="N", to_column=to_column, to_attribute=to_attribute,
-        copy=datetime.isoformat, fast=fast,
-    )  # fmt: skip
+        name=f"timestamptz, epoch {unit}",
+        wire="N",
+        to_column=to_column,
+        to_attribute=to_attribute,
+        copy=datetime.isoformat,
+        fast=fast,
+    )

@@ -1,0 +1,165 @@
+"""`ashore bench load | scan | query`: figures of this machine, each with its limit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ashore.bench.figures import LoadFigures
+from ashore.bench.loads import LoadBench
+from ashore.bench.profiles import ProfileName, profiles
+from ashore.bench.query import QueryFigures, measure_queries
+from ashore.cli import options, output
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    add_completion=False,
+    no_args_is_help=True,
+    help="Measure this machine, each figure with its limit.",
+)
+
+Items = Annotated[int, typer.Option("--items", min=100, help="How many items to make and load.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="How many processes load, and how many the limit has.")]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, help="How often to measure; the figures are medians.")]
+Folder = Annotated[
+    Path | None, typer.Option("--folder", metavar="DIR", help="Where to put files: about 2.5 kB for each item.")
+]
+Profile = Annotated[
+    ProfileName,
+    typer.Option("--profile", help="flat: one entity, 24 attributes. court: five entities, with all that is awkward."),
+]
+
+
+@app.command(epilog="Example:  ashore bench load --items 300000 --workers 2 --json")
+def load(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    items: Items = 100_000,
+    workers: Workers = 2,
+    profile: Profile = "flat",
+    rounds: Rounds = 1,
+    folder: Folder = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Load an export, and COPY prepared rows beside it.
+
+    The limit: as many processes decompress the same files and COPY the same rows, prepared beforehand, with the same
+    commits. `ratio` says how near to it the load comes.
+    """
+    bench = LoadBench(profile=profiles[profile], items=items, workers=workers, rounds=rounds, folder=folder)
+    return _show_load(bench.load(_teller(as_json=as_json)), as_json=as_json)
+
+
+@app.command(epilog="Example:  ashore bench scan --items 300000 --workers 2")
+def scan(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    items: Items = 100_000,
+    workers: Workers = 2,
+    profile: Profile = "flat",
+    rounds: Rounds = 1,
+    folder: Folder = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Load from a Scan that is served as fast as a client can read it; otherwise as `ashore bench load`."""
+    bench = LoadBench(profile=profiles[profile], items=items, workers=workers, rounds=rounds, folder=folder)
+    return _show_load(bench.scan(_teller(as_json=as_json)), as_json=as_json)
+
+
+@app.command(epilog="Example:  ashore bench query --rows 1000000")
+def query(
+    *,
+    rows: Annotated[int, typer.Option("--rows", min=100, help="How many rows to load and to ask about.")] = 100_000,
+    workers: Workers = 2,
+    folder: Folder = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Load rows and time questions: count, unindexed search, a report, an inbox by index, an UPDATE of all rows."""
+    found = measure_queries(rows, workers=workers, tell=_teller(as_json=as_json), folder=folder)
+    if as_json:
+        output.print_json(found.as_json())
+    else:
+        _show_queries(found)
+    return 0
+
+
+def _teller(*, as_json: bool) -> Callable[[str], None]:
+    """Tells on stderr what is being measured, for people alone."""
+
+    def tell(doing: str) -> None:
+        if not as_json:
+            sys.stderr.write(f"  {doing} …\n")
+
+    return tell
+
+
+def _show_load(found: LoadFigures, *, as_json: bool) -> int:
+    is_equal = found.verify_differences == 0
+    if as_json:
+        output.print_json(found.as_json())
+        return 0 if is_equal else 1
+    console = output.console()
+    what = f"{found.source} of {found.items:,} {found.profile} items of {found.item_bytes:,} bytes"
+    title = f"{what}, {found.workers} workers"
+    table = _table(title, "figure", "value", "")
+    limit_s, plain_s = found.seconds["limit"], found.seconds["plain_copy"]
+    for name, value, about in (
+        ("load", f"{found.items_per_s:,} items/s", f"{found.mb_per_s:,} MB/s, first open to last commit of rows"),
+        (
+            "limit",
+            f"{found.limit_rows_per_s:,} rows/s",
+            f"COPY of prepared rows, source read beside it: {_list(limit_s)} s",
+        ),
+        (
+            "plain COPY",
+            f"{found.plain_copy_rows_per_s:,} rows/s",
+            f"the same without reading the source: {_list(plain_s)} s",
+        ),
+        (
+            "ratio",
+            f"{found.ratio:.2f}",
+            f"the limit's time over the load's; its runs differ by {found.limit_spread:.2f}",
+        ),
+        ("ratio to plain COPY", f"{found.ratio_plain_copy:.2f}", ""),
+        ("gunzip", "" if found.gunzip_us is None else f"{found.gunzip_us} µs", "an item, on one core"),
+        ("keys", f"{found.key_build_s} s", "keys, indexes, ANALYZE; not in the above"),
+        ("memory", f"{found.peak_rss_mb:,} MB", "of the loader and its workers, each at its peak"),
+        ("verify", f"{found.verify_items_per_s:,} items/s", f"{found.verify_differences} differences"),
+        ("rejected", f"{found.rejected:,}", "items"),
+    ):
+        table.add_row(name, value, about)
+    console.print(table)
+    _show_where(found.versions, found.machine)
+    return 0 if is_equal else 1
+
+
+def _show_queries(found: QueryFigures) -> None:
+    console = output.console()
+    table = _table(f"{found.rows:,} rows of 1.2 KB", "question", "seconds", "a team's own, at ten million")
+    for name, seconds in found.seconds.items():
+        theirs = found.origin_at_ten_million.get(name)
+        table.add_row(name.replace("_", " "), f"{seconds:.4f}", "" if theirs is None else f"{theirs:g} s")
+    console.print(table)
+    _show_where(found.versions, found.machine)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place == 1 else "left", header_style="dim")
+    return table
+
+
+def _show_where(versions: Mapping[str, str], machine: Mapping[str, Any]) -> None:
+    parts = ", ".join(f"{name} {version}" for name, version in versions.items())
+    output.say(f"{machine['cores']} cores of {machine['model']}, {machine['memory_gb']} GB; {parts}")
+
+
+def _list(seconds: Any) -> str:
+    return ", ".join(f"{one:.2f}" for one in seconds)
