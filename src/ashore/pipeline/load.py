@@ -39,7 +39,7 @@ class LoadOutcome:
         return {**self.report.as_json(), "copies": [one.as_json() for one in self.copies]}
 
 
-def load(
+def load(  # noqa: PLR0913 (the options of the command)
     *,
     plan: Plan,
     reference: PlanReference,

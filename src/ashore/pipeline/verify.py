@@ -15,7 +15,7 @@ from ashore.verify.report import VerifyReport
 from ashore.verify.run import EVERY_ITEM, VerifyOrder, run_verify
 
 
-def verify(
+def verify(  # noqa: PLR0913 (the options of the command)
     *,
     plan: Plan,
     reference: PlanReference,

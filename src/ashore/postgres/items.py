@@ -112,15 +112,6 @@ def in_batches(keys: Sequence[RowKey], size: int) -> Iterator[Sequence[RowKey]]:
         yield keys[start : start + size]
 
 
-def key_texts(conn: Conn, plan: EntityPlan, row: Mapping[str, Any]) -> RowKey:
-    """A row's key as PostgreSQL prints it."""
-    columns = [column.name for column in plan.table.primary_key.columns]
-    casts = sql.SQL(", ").join(sql.SQL("%s::{}::text").format(_type_of(plan.table, column)) for column in columns)
-    found = conn.execute(sql.SQL("SELECT {}").format(casts), [row[column] for column in columns]).fetchone()
-    assert found is not None, "a SELECT without FROM gives one row"
-    return found
-
-
 def _type_of(table: sa.Table, column: str) -> sql.SQL:
     # The name of a declared type, quoted by SQLAlchemy where it has to be.
     kind = table.columns[column].type

@@ -83,7 +83,7 @@ class EntityVerifier:
             self._name(pair, mismatches(conn, found, self.most))
             return
         listed = mismatches(conn, found, _MOST_REREAD)
-        verdicts = self._judge(conn, pair, sorted({one.parent for one in listed}))
+        verdicts = self._judge(conn, pair, sorted({one.parent for one in listed}), self.fetch)
         report.settled += sum(verdict == "agrees" for verdict in verdicts.values())
         report.undecided += sum(verdict == "undecided" for verdict in verdicts.values())
         remaining = [one for one in listed if verdicts[one.parent] == "differs"]
@@ -92,25 +92,23 @@ class EntityVerifier:
         report.different += sum(by_kind(conn, found).values()) - len(listed)
         self._name(pair, remaining)
 
-    def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
-        assert self.fetch is not None, "only a live table is read again"
+    def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> dict[RowKey, Verdict]:
         copies = self.entity.copies
         verdicts: dict[RowKey, Verdict] = {}
         for batch in in_batches(keys, _AT_ONCE):
             if copies is not None and pair.actual == self.shadow.targets[copies.table.fullname]:
-                verdicts |= CopyRereader(entity=self.entity, table=pair.actual, fetch=self.fetch).judge(conn, batch)
+                verdicts |= CopyRereader(entity=self.entity, table=pair.actual, fetch=fetch).judge(conn, batch)
             else:
-                verdicts |= self._rereader().judge(conn, batch)
+                verdicts |= self._rereader(fetch).judge(conn, batch)
         return verdicts
 
-    def _rereader(self) -> Rereader:
-        assert self.fetch is not None, "only a live table is read again"
+    def _rereader(self, fetch: Fetch) -> Rereader:
         return Rereader(
             plan=self.plan,
             entity=self.entity,
             expected=self.shadow.reader(self.entity),
             actual=self.shadow.target_reader(self.entity),
-            fetch=self.fetch,
+            fetch=fetch,
         )
 
     def _name(self, pair: Pair, found: Sequence[Mismatch]) -> None:
@@ -148,7 +146,7 @@ class EntityVerifier:
             report.witnessed += 1
             witnessed.add(shape)
             return
-        if self.fetch is not None and self._rereader().judge(conn, [key])[key] != "differs":
+        if self.fetch is not None and self._rereader(self.fetch).judge(conn, [key])[key] != "differs":
             report.settled += 1
             return
         report.refuted += 1

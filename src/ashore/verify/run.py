@@ -83,7 +83,15 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
         scanned = time.monotonic()
         with translated("comparing"):
             reports, differences = _compare(conn, order, shadow, emit)
-            report = _report(conn, order, record, reports, differences, started_at, scanned - began)
+            report = _report(
+                conn,
+                order,
+                record,
+                reports=reports,
+                differences=differences,
+                started_at=started_at,
+                scan_seconds=scanned - began,
+            )
             with conn.transaction():
                 drop_shadow(conn)
                 loads.advance(conn, record, "done")
@@ -179,10 +187,11 @@ def _compare(conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit) -> tupl
     return reports, differences[: order.list_differences]
 
 
-def _report(
+def _report(  # noqa: PLR0913 (the parts of the report)
     conn: Conn,
     order: VerifyOrder,
     record: loads.LoadRecord,
+    *,
     reports: list[EntityReport],
     differences: list[Difference],
     started_at: datetime,

@@ -18,7 +18,7 @@ from ashore.mapping.encoder import item_key
 from ashore.mapping.items import from_rows
 from ashore.mapping.plan import EntityPlan, Plan
 from ashore.mapping.reasons import explanations
-from ashore.postgres.connect import Conn
+from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.items import RowKey, RowReader
 from ashore.postgres.names import TableName
 from ashore.postgres.shadow import create_unlogged_copies
@@ -191,6 +191,5 @@ _REJECTED: Final = f"""
 
 def compare_rejected(conn: Conn, source: str, entities: Sequence[str]) -> tuple[int, int, int, int]:
     """Rejected by this reading, kept in the ledger, in the first only, in the second only."""
-    row = conn.execute(_REJECTED.encode(), {"source": source, "entities": list(entities)}).fetchone()
-    assert row is not None, "an aggregate gives one row"
+    row = one_row(conn.execute(_REJECTED.encode(), {"source": source, "entities": list(entities)}))
     return row[0], row[1], row[2], row[3]
