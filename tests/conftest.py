@@ -59,6 +59,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The everyday tests are those on PostgreSQL 18 and moto, with the demo and a load by the command line."""
+    everyday_pages = {"test_demo.py", "test_cli_load.py"}
+    for item in items:
+        on_second_server = item.get_closest_marker("needs_debian_postgres") or item.get_closest_marker(
+            "needs_dynamodb_local"
+        )
+        by_command_line = item.path.parent.name == "acceptance" and item.path.name not in everyday_pages
+        if on_second_server or by_command_line:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test from the developer's own AWS account and configuration."""

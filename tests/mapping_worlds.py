@@ -172,8 +172,8 @@ def worlds(draw: st.DrawFn, *, child: bool | None = None) -> World:
     return World(plan, metadata, _items(form, plan.entities["thing"], slots), slots)
 
 
-_mostly = st.integers(0, 5).map(bool)
-_rarely = st.integers(0, 3).map(lambda number: number == 0)
+_mostly = st.integers(0, 9).map(lambda number: number != 9)
+_rarely = st.integers(0, 3).map(lambda number: number == 3)
 
 
 def typed(value: Any) -> TypedValue:
@@ -266,7 +266,7 @@ def _items(form: KeyForm, entity: EntityPlan, slots: dict[str, Strategy]) -> Str
         keys = {form.partition.name: {form.partition.type: generation.partition.render(contents)}}
         if form.sort is not None and generation.sort is not None:
             keys[form.sort.name] = {form.sort.type: generation.sort.render(contents)}
-        item = draw(unmapped) | draw(st.fixed_dictionaries({}, optional=slots))
+        item = draw(unmapped) | {name: draw(value) for name, value in slots.items() if draw(_mostly)}
         repeats = draw(st.booleans())
         for one in entity.derived:
             if one.attribute == "again" and repeats:

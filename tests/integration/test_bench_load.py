@@ -27,7 +27,8 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("profile", "rejected"), [("flat", 0), pytest.param("court", 5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("profile", "rejected"), [("flat", 0), ("court", 5)])
 def test_load_prints_every_figure_with_its_limit(tmp_path: Path, profile: str, rejected: int) -> None:
     found = bench(tmp_path, "load", "--items", "5000", "--workers", "2", "--profile", profile)
 

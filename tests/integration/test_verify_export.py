@@ -54,7 +54,12 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("planted", PLANTED)
+EVERY_DAY = {"a changed column", "a row too many", "a lost child", "a kept reject is gone"}
+
+
+@pytest.mark.parametrize(
+    "planted", [one if one in EVERY_DAY else pytest.param(one, marks=pytest.mark.slow) for one in PLANTED]
+)
 def test_what_is_planted_is_found_once_and_nothing_else(planted: str, postgres_dsn: str, tmp_path: Path) -> None:
     statement, entity, kind = PLANTED[planted]
     source = export_of(tmp_path, [*a_court(10), a_case("9-20", amount={"S": "much"})])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -118,16 +118,17 @@ def test_an_address_that_is_none_is_refused_without_being_shown() -> None:
 
 
 def test_help_needs_none_of_what_is_slow_to_import() -> None:
-    heavy = ("pydantic", "boto3", "botocore", "psycopg", "moto", "alembic", "rich.progress")
+    heavy = ("sqlalchemy", "pydantic", "boto3", "botocore", "psycopg", "moto", "rich.progress")
     program = f"import sys, ashore.cli; print([name for name in {heavy!r} if name in sys.modules])"
     assert "[]" == subprocess.check_output([sys.executable, "-c", program], text=True).strip()
 
 
 @pytest.mark.slow
-def test_help_is_there_in_half_a_second() -> None:
+def test_help_takes_little_time() -> None:
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "ashore", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) < 0.6  # seconds of one core, 0.3 on the machine that this was written on

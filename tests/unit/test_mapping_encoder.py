@@ -212,3 +212,14 @@ def test_a_hostile_key_costs_no_more_than_another() -> None:
         assert pattern.match(text) is None
     assert not Glob("*-*-*-*-*-*|z").matches(text)
     assert 0.5 > time.process_time() - started
+
+
+def test_an_old_key_is_held_to_its_column_as_well() -> None:
+    key = sa.Column("number", sa.Integer, primary_key=True)
+    source = declare.Source("s", sort_key=None)
+    declare.Entity(
+        sa.Table("t", sa.MetaData(), key, *declare.remainder()), [source.key("a|{number}"), source.key("old|{number}")]
+    )
+    plan = source.compile()
+    raws = [b'{"pk":{"S":"old|7"}}', b'{"pk":{"S":"old|07"}}', b'{"pk":{"S":"a|07"}}']
+    assert ["key_spelling", "key_spelling"] == [one.reason for one in ends(plan, *raws).rejected]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from tests.mapping_values import as_boto3
 from tests.mapping_worlds import World, worlds
 
+from ashore.mapping import declare
 from ashore.mapping.items import from_rows
 from ashore.mapping.match import AsRow, key_texts, matcher
 from ashore.mapping.plan import EntityPlan
 from ashore.mapping.reasons import UnfitError, explanations
 from ashore.mapping.rows import stripped, to_rows
-from ashore.model.item import differing_attributes
+from ashore.model.item import Item, differing_attributes
 
 
 def outcome(world: World, item: dict[str, Any]) -> dict[str, Any] | UnfitError:
@@ -80,3 +84,59 @@ def test_an_item_that_is_not_rejected_comes_back_from_its_rows(data: st.DataObje
         expected = as_declared(world.entity, item)
         assert [] == differing_attributes(expected, back)
         assert as_boto3(expected) == as_boto3(back)
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_every_awkward_thing_at_once_comes_back(generation: int) -> None:
+    metadata = sa.MetaData()
+    key = sa.Column("id", sa.Text(collation="C"), primary_key=True)
+    table = sa.Table(
+        "t",
+        metadata,
+        key,
+        sa.Column("amount", sa.Numeric),
+        sa.Column("note", sa.Text),
+        sa.Column("when", sa.DateTime(timezone=True)),
+        sa.Column("tags", ARRAY(sa.Text)),
+        sa.Column("doc", JSONB),
+        sa.Column("owner", sa.Uuid),
+        sa.Column("done", sa.Text),
+        *declare.remainder(),
+    )
+    order = sa.Column("position", sa.Integer, primary_key=True)
+    parts = sa.Table(
+        "part", metadata, sa.Column("id", sa.Text(collation="C"), primary_key=True), order, *declare.remainder()
+    )
+    source = declare.Source("s")
+    declare.Entity(
+        table,
+        [source.key("a|{id}", "a|{id}"), source.key("old|{id}", "x")],
+        attributes={"doc.owner": table.c.owner},
+        constant={"kind": "T"},
+        derived={"again": "{id}", "gsi": declare.maybe("o|{owner}")},
+        null={"done": declare.explicit},
+        unfit={"*": declare.residue},
+        children=[declare.Child(table=parts, attribute="parts", order=order)],
+    )
+    plan = source.compile().entities["t"]
+    key_of = [("a||\\N", "a||\\N"), ("old||\\N", "x")][generation]
+    item: Item = {
+        "pk": {"S": key_of[0]},
+        "sk": {"S": key_of[1]},
+        "amount": {"N": "-1234567890123456789012345678901234.5678"},
+        "note": {"NULL": True},
+        "when": {"S": "2020-06-05T14:02-04:00"},
+        "tags": {"L": [{"S": "b"}, {"S": "a"}]},
+        "doc": {
+            "M": {"owner": {"S": "0A9F1A52-6C3E-4D43-9D3C-0C1D2E3F4A5B"}, "a/b": {"M": {"~": {"BS": ["AA==", ""]}}}}
+        },
+        "kind": {"NULL": True},
+        "again": {"S": "another"},
+        "parts": {"L": [{"M": {"z": {"NS": ["10", "9.5E99"]}}}, {"M": {}}]},
+        "extra": {"L": [{"N": "1E-130"}, {"N": "9.9E125"}, {"NULL": True}, {"S": ""}, {"M": {"n": {"B": ""}}}]},
+        "n\0l": {"S": "\0"},
+        "nul": {"M": {"\0": {"SS": ["\0"]}}},
+    }
+    back = from_rows(plan, to_rows(plan, item, generation))
+    assert [] == differing_attributes(item, back)
+    assert as_boto3(item) == as_boto3(back)
