@@ -133,7 +133,16 @@ def test_every_awkward_thing_at_once_comes_back(generation: int) -> None:
         "kind": {"NULL": True},
         "again": {"S": "another"},
         "parts": {"L": [{"M": {"z": {"NS": ["10", "9.5E99"]}}}, {"M": {}}]},
-        "extra": {"L": [{"N": "1E-130"}, {"N": "9.9E125"}, {"NULL": True}, {"S": ""}, {"M": {"n": {"B": ""}}}]},
+        "extra": {
+            "L": [
+                {"N": "-0.12345678901234567890123456789012345678"},
+                {"N": "1E-130"},
+                {"N": "9.9E125"},
+                {"NULL": True},
+                {"S": ""},
+                {"M": {"n": {"B": ""}}},
+            ]
+        },
         "n\0l": {"S": "\0"},
         "nul": {"M": {"\0": {"SS": ["\0"]}}},
     }
