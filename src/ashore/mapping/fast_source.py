@@ -15,6 +15,8 @@ from ashore.mapping.document import encode
 from ashore.mapping.pattern import Pattern
 from ashore.mapping.plan import ColumnPlan, DerivedPlan, EntityPlan, KeyColumn, RecordPlan
 from ashore.mapping.pointer import token
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.types.base import COPY_NULL
 
 
 @dataclass(slots=True)
@@ -199,7 +201,26 @@ def _write_column(source: Source, column: ColumnPlan, variable: str, attribute: 
         source.add(f"{variable} = 't' if t else 'f'", depth=3)
     else:
         fast = source.bind(f"fast_{variable}", column.type.fast)
-        source.add(f"{variable} = {fast}(t)", f"if {variable} is None:", "    return None", depth=3)
+        source.add(f"{variable} = {fast}(t)", f"if {variable} is None:", depth=3)
+        if column.type.wire == "S" and not needs_text:
+            odd = source.bind(f"odd_{variable}", _oddly_spelled(column))
+            source.add(f"{variable} = {odd}(t, r)", f"if {variable} is None:", "    return None", depth=4)
+        else:
+            source.add("return None", depth=4)
+
+
+def _oddly_spelled(column: ColumnPlan) -> Any:
+    """A function for texts in another spelling than the canonical one: COPY text, and an entry in the residue `r`."""
+    from ashore.mapping.rows import fill  # noqa: PLC0415 (only to be bound)
+
+    def odd(text: str, residue: dict[str, Any]) -> str | None:
+        try:
+            filled = fill(column, {"S": text}, residue)
+        except UnfitError:
+            return None
+        return COPY_NULL if filled is None else column.type.copy(filled)
+
+    return odd
 
 
 def _renderer(column: ColumnPlan) -> Any:
