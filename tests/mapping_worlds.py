@@ -87,6 +87,25 @@ KEY_FORMS = [
         [("case|{a}", "msg|{b}"), ("old-case|{a}", "msg|{b}"), ("{b}", "older|{a}")],
         {"a": (text_c, _safe), "b": (sa.Numeric, st.one_of(numbers(), st.integers(0, 9).map(str)))},
     ),
+    KeyForm(
+        _key("pk"),
+        _key("sk"),
+        [("{a:uuid}", "{at:timestamp}-{b}"), ("a|{a:uuid}|{a:uuid}", "{at:timestamp}#{b:integer}")],
+        {
+            "a": (sa.Uuid, st.one_of(UUIDS, UUIDS, _safe)),
+            "at": (lambda: sa.DateTime(timezone=True), st.one_of(_timestamps, st.just("2020-13-45T00:00:00.000Z"))),
+            "b": (sa.Integer, st.one_of(st.integers(-99, 99).map(str), st.just("007"))),
+        },
+    ),
+    KeyForm(
+        _key("pk"),
+        None,
+        [("{a=limit,limit-b,\\ü}-{b:digits}", None)],
+        {
+            "a": (text_c, st.sampled_from(["limit", "limit-b", "\\ü", "other"])),
+            "b": (text_c, st.sampled_from(["0", "07", "x"])),
+        },
+    ),
 ]
 
 

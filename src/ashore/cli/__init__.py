@@ -11,7 +11,17 @@ from collections.abc import Sequence
 
 import typer
 
-from ashore.cli import cmd_check, cmd_config, cmd_load, cmd_policy, cmd_rejects, cmd_status, cmd_verify, local_commands
+from ashore.cli import (
+    cmd_assess,
+    cmd_check,
+    cmd_config,
+    cmd_load,
+    cmd_policy,
+    cmd_rejects,
+    cmd_status,
+    cmd_verify,
+    local_commands,
+)
 from ashore.cli.failures import BUG, INTERRUPTED, USAGE, tell_bug, tell_error, tell_interrupted, tell_usage
 from ashore.cli.options import AsJson, Debug, Environment, ProjectFolder, ShowVersion, remember
 from ashore.errors import AshoreError
@@ -46,6 +56,7 @@ def _ashore(
 
 
 local_commands.register_demo(app)
+cmd_assess.register(app)
 cmd_check.register(app)
 cmd_load.register(app)
 cmd_verify.register(app)

@@ -74,7 +74,7 @@ _Forms = tuple[Pattern | Glob, Pattern | Glob | None]
 def _overlaps(plans: list[EntityPlan], rules: list[RulePlan]) -> Iterator[Problem]:
     """Pairs of key patterns that one key could match, each with such a key.
 
-    Placeholders are taken as any text: whether a key is of an entity never depends on its column's type.
+    Placeholders without a form are taken as any text: whether a key is of an entity never depends on its column's type.
     `not_yet` may overlap with anything: entities and `leave_out` come first.
     """
     forms: list[tuple[str, _Forms]] = []
@@ -98,7 +98,7 @@ def _overlaps(plans: list[EntityPlan], rules: list[RulePlan]) -> Iterator[Proble
             where=other,
             what=f"its keys overlap with those of {one}"
             + (f": an item with key {shown} is of both" if shown else " as far as their literal text goes"),
-            hint="make one pattern longer, so that a key fits one of them only",
+            hint="make one pattern longer, or give a placeholder a form, so that a key fits one of them only",
         )
 
 

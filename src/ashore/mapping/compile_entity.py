@@ -120,7 +120,7 @@ class EntityCompiler:
                 pattern is not None
                 and attribute is not None
                 and attribute.type != "S"
-                and pattern.parts[::2] != ("", "")
+                and (pattern.parts[::2] != ("", "") or pattern.held)
             ):
                 self.refuse(
                     f"key attribute {attribute.name!r} is of type {attribute.type}, its pattern is {pattern.text!r}",
@@ -195,6 +195,11 @@ class EntityCompiler:
             optional = isinstance(declared, Maybe)
             pattern = self._pattern(declared.template if isinstance(declared, Maybe) else declared)
             if pattern is None:
+                continue
+            if pattern.held:
+                self.refuse(
+                    f"derived {attribute!r} holds a placeholder to a form", "only a key does that: write {column} alone"
+                )
                 continue
             types = [self._rendered(attribute, name, optional=optional or name in key) for name in pattern.columns]
             whole = types[0] if pattern.parts[::2] == ("", "") else None
@@ -302,7 +307,7 @@ class EntityCompiler:
         }
         column = paths.get((copy.of,)) or named.get((copy.of,))
         if column is not None and self.types[column].parse is not None:
-            return Pattern("{" + column + "}", ("", column, ""))
+            return Pattern.parse("{" + column + "}")
         self.refuse(
             f"copies are `of` {copy.of!r}, which is neither derived nor a column's attribute",
             "name the attribute by which a copy knows its original",

@@ -73,6 +73,10 @@ def _write_pattern(source: Source, pattern: Pattern, text: str, variables: Mappi
         match = source.bind(f"match_{text}", pattern.match)
         source.add(f"m = {match}({text})", "if m is None:", "    return None")
         taken = {name: f"m[{name!r}]" for name in pattern.columns}
+    elif pattern.held:
+        match = source.bind(f"match_{text}", pattern.compiled.fullmatch)
+        source.add(f"m = {match}({text})", "if m is None:", "    return None")
+        taken = {name: f"m[{place}]" for place, name in enumerate(pattern.columns, 1)}
     else:
         taken = _write_between(source, pattern, text)
     for name, expression in taken.items():

@@ -52,16 +52,20 @@ def _peek_odd_names(plan: Plan) -> Callable[[bytes], _Keys]:
 def router(plan: Plan, matches: Sequence[AsRow | AsCopy]) -> Callable[[Any], int]:
     """A function from a peeked key to the place of the match that its literal text speaks for; -1 for none.
 
-    It is a guess that the fast path checks: what does not match there takes the general path. Patterns without a
-    placeholder are asked first, since the others' ends may fit them as well.
+    It is a guess that the fast path checks: what does not match there takes the general path. Patterns that
+    the tests judge whole are asked first, since the others' ends may fit them as well.
     """
     lines = ["def route(key):", "    p = key.p.text", *(["    q = key.q.text"] if plan.sort_key else [])]
+    namespace: dict[str, Any] = {}
     forms = [(place, _generation(match)) for place, match in enumerate(matches)]
-    for place, form in sorted(forms, key=lambda one: _placeholders(one[1])):
+    for place, form in sorted(forms, key=lambda one: _guesses(one[1])):
         tests = [test for name, pattern in (("p", form.partition), ("q", form.sort)) for test in _tests(name, pattern)]
+        for name, pattern in (("p", form.partition), ("q", form.sort)):
+            if pattern is not None and pattern.held:
+                namespace[f"match_{name}{place}"] = pattern.match
+                tests.append(f"match_{name}{place}({name}) is not None")
         lines += [f"    if {' and '.join(tests) or 'True'}:", f"        return {place}"]
     lines.append("    return -1")
-    namespace: dict[str, Any] = {}
     exec(compile("\n".join(lines), "<ashore router>", "exec"), namespace)  # noqa: S102 (texts are quoted by repr)
     route: Callable[[Any], int] = namespace["route"]
     return route
@@ -73,8 +77,10 @@ def _generation(match: AsRow | AsCopy) -> Generation:
     return generations[match.generation]
 
 
-def _placeholders(form: Generation) -> int:
-    return sum(bool(pattern.columns) for pattern in (form.partition, form.sort) if pattern is not None)
+def _guesses(form: Generation) -> int:
+    """How many of the patterns are judged by their ends alone."""
+    patterns = [pattern for pattern in (form.partition, form.sort) if pattern is not None]
+    return sum(bool(pattern.columns) and not pattern.held for pattern in patterns)
 
 
 def _tests(name: str, pattern: Pattern | None) -> list[str]:

@@ -1,0 +1,1 @@
+"""From an unknown table to entities, a schema and a plan."""

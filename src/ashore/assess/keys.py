@@ -1,0 +1,105 @@
+"""Keys as columns: what the placeholders are called, and the patterns that `Source.key` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ashore.assess.kinds import Group, Kind
+from ashore.assess.naming import snake_case, unique_name
+from ashore.assess.routing import placeholder_names
+from ashore.assess.shapes import Parts
+
+_written: Final = frozenset({"uuid", "ulid", "integer", "digits", "date", "timestamp", "local"})
+_suffix: Final = {"date": "date", "timestamp": "at", "local": "at"}
+
+
+@dataclass
+class KeyColumns:
+    """The key columns of a kind, in order, and for each generation the column of each placeholder.
+
+    `same_as` names attributes that repeat a key column in every item, with that column.
+    """
+
+    names: list[str] = field(default_factory=list)
+    of: dict[int, dict[str, str]] = field(default_factory=dict)
+    same_as: dict[str, str] = field(default_factory=dict)
+
+    def placeholder(self, group: Group, column: str) -> str:
+        """The group's placeholder that fills a column."""
+        return next(name for name, of in self.of[id(group)].items() if of == column)
+
+
+def key_columns(kind: Kind, key_types: tuple[str, ...]) -> KeyColumns:
+    """Name a kind's key columns: after an attribute that repeats them, or the word before them."""
+    columns = KeyColumns()
+    main = kind.main
+    labels = _labels(main)
+    for placeholder in main.distinct_placeholders:
+        attribute = _repeating(main, placeholder, columns.same_as)
+        if attribute is not None:
+            wanted = snake_case(attribute)
+        else:
+            form = main.form_of(placeholder)
+            label = labels[placeholder]
+            ending = _suffix.get(form, "id" if key_types[placeholder[0] == "s"] == "S" or label else "key")
+            wanted = f"{label}_{ending}" if label else _unlabelled(placeholder, ending)
+        name = unique_name(wanted, columns.names)
+        columns.names.append(name)
+        if attribute is not None:
+            columns.same_as[attribute] = name
+    for group in kind.generations:
+        in_order = dict(zip(group.distinct_placeholders, columns.names, strict=True))
+        columns.of[id(group)] = {name: in_order[group.repeated(name)] for name in placeholder_names(group.shape)}
+    return columns
+
+
+def _unlabelled(placeholder: str, ending: str) -> str:
+    return {"p": "partition", "s": "sort"}[placeholder[0]] + f"_{ending}"
+
+
+def _labels(group: Group) -> dict[str, str]:
+    """The word before each placeholder, in snake case; empty where there is none."""
+    labels: dict[str, str] = {}
+    for letter, parts in (("p", group.shape.partition), ("s", group.shape.sort or ())):
+        place, word = 0, ""
+        for part in parts:
+            if part.form is None:
+                word = snake_case(part.text) if any(letter_.isalpha() for letter_ in part.text) else ""
+            else:
+                labels[f"{letter}{place}"] = word
+                place += 1
+                word = ""
+    return labels
+
+
+def _repeating(group: Group, placeholder: str, taken: Mapping[str, str]) -> str | None:
+    """The attribute, the shortest of several, that has the placeholder's text in all items that were looked at."""
+    census = group.census
+    texts = census.placeholders[placeholder].sketch
+    found = [
+        name
+        for name, one in census.attributes.items()
+        if name not in group.not_telling
+        and name not in taken
+        and one.present == census.items
+        and set(one.kinds) == {"S"}
+        and one.sketch.values() == texts.values()
+        and all(item[name].get("S") == group.placeholder_texts(item).get(placeholder) for item in group.exemplars)
+    ]
+    return min(found, key=lambda name: (len(name), name), default=None)
+
+
+def pattern(parts: Parts, letter: str, columns: Mapping[str, str], *, forms: bool) -> str:
+    """A key pattern; `forms` writes the forms of the placeholders into it."""
+    written: list[str] = []
+    place = 0
+    for part in parts:
+        if part.form is None:
+            written.append(part.text)
+            continue
+        name = columns[f"{letter}{place}"]
+        written.append(f"{{{name}:{part.form}}}" if forms and part.form in _written else f"{{{name}}}")
+        place += 1
+    return "".join(written)

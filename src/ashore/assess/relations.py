@@ -1,0 +1,137 @@
+"""Foreign keys, where values are another entity's keys; and indexes, for what DynamoDB's keys and indexes carried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ashore.assess.census import AttributeCensus
+from ashore.assess.naming import LONGEST
+from ashore.assess.proposal import Column, Derived, ForeignKey, Index
+
+FOUND: Final = 0.5
+"""The share of the values looked at that must be keys of the other entity before it is taken for a reference."""
+_comparable: Final = {"uuid": "text", "text": "text", "date": "none", "bigint": "number", "integer": "number"}
+_least_numbers: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A column with the census of its values."""
+
+    column: Column
+    census: AttributeCensus
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An entity that can be referred to: its one key column and the values of it; `word` is what it is called."""
+
+    entity: str
+    values: Values
+
+
+def foreign_keys(
+    entity: str, columns: Sequence[Values], targets: Sequence[Target], *, complete: bool
+) -> list[ForeignKey]:
+    """References of an entity's columns to the targets: at most one for a column, the best found."""
+    found = []
+    for one in columns:
+        ranked = [
+            (
+                looked_at and hits / looked_at,
+                target.values.column.name == one.column.name,
+                -place,
+                target,
+                looked_at,
+                hits,
+            )
+            for place, target in enumerate(targets)
+            for looked_at, hits in [_hits(one, target)]
+            if target.entity != entity or target.values.column.name != one.column.name
+        ]
+        best = max(ranked, key=lambda rank: rank[:3], default=None)
+        if best is None or best[0] < FOUND:
+            continue
+        *_, target, looked_at, hits = best
+        same_type = one.column.kind == target.values.column.kind
+        found.append(
+            ForeignKey(
+                columns=(one.column.name,),
+                target=target.entity,
+                target_columns=(target.values.column.name,),
+                looked_at=looked_at,
+                missing=looked_at - hits,
+                enforced=complete and looked_at == hits and same_type and one.census.sketch.complete,
+            )
+        )
+    return found
+
+
+def _hits(one: Values, target: Target) -> tuple[int, int]:
+    mine, theirs = _comparable.get(one.column.kind), _comparable.get(target.values.column.kind)
+    if mine is None or mine == "none" or mine != theirs:
+        return 0, 0
+    looked_at, hits = one.census.sketch.contained_in(target.values.census.sketch)
+    if not looked_at:
+        return 0, 0
+    distinct, keys = one.census.sketch.distinct(), target.values.census.sketch.distinct()
+    named_alike = one.column.name == target.values.column.name
+    is_number = set(one.census.forms) <= {"integer", "digits"}
+    if is_number and not named_alike and (distinct < _least_numbers or distinct < 0.2 * keys):
+        return 0, 0
+    if not is_number and set(one.census.forms) != {"uuid"} and not named_alike and distinct < 2:
+        return 0, 0
+    return looked_at, hits
+
+
+def indexes(
+    entity: str,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    references: Sequence[ForeignKey],
+    secondary: Mapping[str, Sequence[str]],
+    derived: Sequence[Derived],
+) -> list[Index]:
+    """An index for each reference that the primary key does not serve, and for each secondary index of the table.
+
+    Args:
+        entity: The table's name.
+        columns: Its columns.
+        key: The primary key.
+        references: Foreign keys.
+        secondary: Secondary indexes: name → attributes of their key.
+        derived: Derived attributes; an index on one is on the columns of its template.
+    """
+    by_attribute = {column.path[0]: [column.name] for column in columns if column.path and len(column.path) == 1}
+    for one in derived:
+        by_attribute.setdefault(one.attribute, _columns_of(one.template))
+    indexable = {column.name for column in columns if not column.kind.endswith("[]") and column.kind != "jsonb"}
+    wanted: dict[tuple[str, ...], str] = {}
+    for reference in references:
+        wanted.setdefault(reference.columns, f"finds the rows of a {reference.target}")
+    for name, attributes in secondary.items():
+        lists = [by_attribute.get(attribute, []) for attribute in attributes]
+        if lists and lists[0]:
+            together = tuple(dict.fromkeys(column for names in lists for column in names if column in indexable))
+            if together:
+                wanted[together] = f"the secondary index {name}"
+    kept = {
+        names: because
+        for names, because in wanted.items()
+        if tuple(key[: len(names)]) != names
+        and not any(other != names and other[: len(names)] == names for other in wanted)
+    }
+    return [
+        Index(name=_name(entity, names), columns=names, unique=False, because=because)
+        for names, because in kept.items()
+    ]
+
+
+def _columns_of(template: str) -> list[str]:
+    return list(dict.fromkeys(piece.partition("}")[0] for piece in template.split("{")[1:]))
+
+
+def _name(entity: str, columns: Sequence[str]) -> str:
+    return f"{entity}_by_{'_'.join(columns)}"[: LONGEST + 12]

@@ -1,0 +1,286 @@
+"""Reading a source, or a part of it: first a sample, which gives the shapes of keys; then a census of each group."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import combinations
+from multiprocessing import get_context
+from typing import Any, Final
+
+import msgspec
+
+from ashore.assess.census import Census
+from ashore.assess.kinds import Group
+from ashore.assess.routing import Route, placeholder_names, router
+from ashore.assess.shapes import Seen, Shape, shapes_of
+from ashore.assess.table_key import Keys
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.wire import read_item
+from ashore.model.chunk import ItemSource, Unit
+from ashore.model.item import Item
+from ashore.observe.events import Emit, Progress, silent
+
+FIRST_LOOK: Final = 10_000
+"""Items of the sample that gives the shapes when all are read."""
+
+_most_strays: Final = 10_000
+_more_passes: Final = 2
+Raw = bytes
+
+_read: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+"""As `read_item` without its look at each value: the census takes no value for granted."""
+_unreadable: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_nul: Final = rb"\u0000"
+"""How U+0000 stands in JSON, always."""
+
+_batch: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was read. `strays` are items of no shape, as (partition key text, sort key text, bytes)."""
+
+    groups: tuple[Group, ...]
+    complete: bool
+    items_read: int
+    bytes_read: int
+    read_units: float
+    unreadable: int
+    strays: tuple[tuple[str, str | None, int], ...] = ()
+
+
+@dataclass
+class _Sample:
+    raw: list[bytes] = field(default_factory=list)
+    read_units: float = 0.0
+    everything: bool = True
+
+
+def survey(
+    source: ItemSource,
+    keys: Keys,
+    *,
+    sample: int | None,
+    workers: int = 1,
+    read_units: float = math.inf,
+    emit: Emit = silent,
+) -> Survey:
+    """Read `sample` items, spread evenly, or all where None, and count what they hold.
+
+    The same items give the same survey, whatever the number of workers.
+
+    Args:
+        source: What is read.
+        keys: The table's key.
+        sample: How many items to read at most; None for all of them.
+        workers: Processes that read, where all items are read.
+        read_units: The most read units to take for a sample.
+        emit: Is told of progress.
+
+    Raises:
+        AshoreError: As the source does.
+    """
+    looked = _sample(source, FIRST_LOOK if sample is None else sample, read_units)
+    seen, _ = _seen(looked.raw, keys)
+    shapes = tuple(shapes_of(seen, keys.types, keys.not_telling))
+    if sample is not None or looked.everything:
+        tally = _Tally.of(shapes, keys)
+        tally.add(looked.raw)
+        return tally.survey(complete=looked.everything, read_units=looked.read_units)
+    tally = _read_all(source, shapes, keys, workers, emit)
+    for _ in range(_more_passes):
+        if not tally.strays:
+            break
+        more, _ = _seen(tally.strays, keys)
+        wider = tuple(shapes_of([*seen, *more], keys.types, keys.not_telling))
+        if wider == shapes:
+            break
+        seen, shapes = [*seen, *more], wider
+        tally = _read_all(source, shapes, keys, workers, emit)
+    return tally.survey(complete=True, read_units=looked.read_units)
+
+
+def _sample(source: ItemSource, wanted: int, read_units: float) -> _Sample:
+    """Items from the beginning of every unit, as many of each, until there are enough."""
+    found = _Sample()
+    units = source.units()
+    left = wanted
+    for place, unit in enumerate(units):
+        share = math.ceil(left / (len(units) - place))
+        taken, ended = 0, share > 0 and found.read_units < read_units
+        if not ended:
+            found.everything = False
+            break
+        for chunk in source.read(unit, None):
+            found.raw += chunk.items[: share - taken]
+            found.read_units += chunk.read_units
+            ended = chunk.last and taken + len(chunk.items) <= share
+            taken += len(chunk.items)
+            if taken >= share or found.read_units >= read_units:
+                break
+        found.everything &= ended
+        left -= min(taken, share)
+    return found
+
+
+def _seen(raw: Iterable[bytes], keys: Keys) -> tuple[list[Seen], int]:
+    seen: list[Seen] = []
+    unreadable = 0
+    for one in raw:
+        try:
+            item = read_item(one)
+        except UnfitError:
+            unreadable += 1
+            continue
+        texts = keys.texts(item)
+        if texts is None:
+            unreadable += 1
+        else:
+            seen.append(Seen(texts, item))
+    return seen, unreadable
+
+
+@dataclass
+class _Tally:
+    """The censuses of one process; they merge."""
+
+    shapes: tuple[Shape, ...]
+    keys: Keys
+    names: tuple[tuple[str, ...], ...]
+    censuses: dict[int, Census] = field(default_factory=dict)
+    unequal: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
+    strays: list[Raw] = field(default_factory=list)
+    dropped: int = 0
+    items: int = 0
+    bytes: int = 0
+    unreadable: int = 0
+    read_units: float = 0.0
+
+    @classmethod
+    def of(cls, shapes: tuple[Shape, ...], keys: Keys) -> _Tally:
+        return cls(shapes, keys, tuple(placeholder_names(shape) for shape in shapes))
+
+    def add(self, raw: Sequence[Raw], route: Route | None = None) -> None:
+        route = route or router(self.shapes)
+        with _without_collector():
+            for start in range(0, len(raw), _batch):
+                self._add(raw[start : start + _batch], route)
+
+    def _add(self, raw: Sequence[Raw], route: Route) -> None:
+        grouped: dict[int, tuple[list[Item], list[int], list[tuple[str, ...]]]] = defaultdict(lambda: ([], [], []))
+        texts = self.keys.texts
+        for one in raw:
+            self.bytes += len(one)
+            try:
+                item = _read(one)
+            except _unreadable:
+                self.unreadable += 1
+                continue
+            key = texts(item)
+            if key is None:
+                self.unreadable += 1
+                continue
+            found = route(*key)
+            if found is None:
+                self._stray(one)
+                continue
+            items, sizes, taken = grouped[found[0]]
+            items.append(item)
+            sizes.append(len(one))
+            taken.append(found[1])
+        self.items += len(raw)
+        has_nul = any(_nul in one for one in raw)
+        for place, (items, sizes, taken) in grouped.items():
+            columns = dict(zip(self.names[place], zip(*taken, strict=True), strict=True))
+            self.censuses.setdefault(place, Census()).add(items, sizes, columns, has_nul=has_nul)
+            unequal = self.unequal.setdefault(place, set())
+            for (one_name, ones), (other_name, others) in combinations(columns.items(), 2):
+                if (one_name, other_name) not in unequal and ones != others:
+                    unequal.add((one_name, other_name))
+
+    def _stray(self, raw: Raw) -> None:
+        if len(self.strays) < _most_strays:
+            self.strays.append(raw)
+        else:
+            self.dropped += 1
+
+    def merge(self, other: _Tally) -> None:
+        for place, census in other.censuses.items():
+            self.censuses.setdefault(place, Census()).merge(census)
+        for place, pairs in other.unequal.items():
+            self.unequal.setdefault(place, set()).update(pairs)
+        self.strays = sorted([*self.strays, *other.strays])[:_most_strays]
+        self.dropped += other.dropped
+        self.items += other.items
+        self.bytes += other.bytes
+        self.unreadable += other.unreadable
+        self.read_units += other.read_units
+
+    def progress(self) -> Progress:
+        return Progress(items=self.items, bytes=self.bytes, read_units=self.read_units, throttled=0, rejected=0)
+
+    def survey(self, *, complete: bool, read_units: float) -> Survey:
+        strays, _ = _seen(self.strays, self.keys)
+        groups = tuple(
+            Group(
+                shape=self.shapes[place],
+                census=census,
+                equal=frozenset(set(combinations(self.names[place], 2)) - self.unequal.get(place, set())),
+                keys=self.keys,
+            )
+            for place, census in sorted(self.censuses.items())
+        )
+        return Survey(
+            groups=groups,
+            complete=complete and not self.dropped,
+            items_read=self.items,
+            bytes_read=self.bytes,
+            read_units=self.read_units + read_units,
+            unreadable=self.unreadable,
+            strays=tuple((*seen.key, len(raw)) for seen, raw in zip(strays, self.strays, strict=False)),
+        )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Parsed items have no cycles, and looking for some takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _read_all(source: ItemSource, shapes: tuple[Shape, ...], keys: Keys, workers: int, emit: Emit) -> _Tally:
+    units = source.units()
+    total = _Tally.of(shapes, keys)
+    if workers == 1 or len(units) == 1:
+        for unit in units:
+            done = _read_unit(source, unit, shapes, keys)
+            emit(done.progress())
+            total.merge(done)
+        return total
+    with ProcessPoolExecutor(min(workers, len(units)), mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(_read_unit, source, unit, shapes, keys) for unit in units]
+        for finished in as_completed(running):
+            done = finished.result()
+            emit(done.progress())
+            total.merge(done)
+    return total
+
+
+def _read_unit(source: ItemSource, unit: Unit, shapes: tuple[Shape, ...], keys: Keys) -> _Tally:
+    tally = _Tally.of(shapes, keys)
+    route = router(shapes)
+    for chunk in source.read(unit, None):
+        tally.add(chunk.items, route)
+        tally.read_units += chunk.read_units
+    return tally

@@ -1,0 +1,1 @@
+"""Parts of a written project: texts of Python and TOML, made of names that nobody vouches for."""

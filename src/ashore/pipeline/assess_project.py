@@ -1,0 +1,126 @@
+"""Assess a table or an export as a project: read it, write the files, compare with what people edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ashore.assess.drift import Drift, compare
+from ashore.assess.proposal import Proposal
+from ashore.assess.write_project import PROPOSED, write_project
+from ashore.config.settings import Settings
+from ashore.dynamodb.export import ExportSource
+from ashore.dynamodb.scan import TableSource
+from ashore.dynamodb.table import TableInfo
+from ashore.errors import Problem, SettingsError
+from ashore.mapping.declared import PlanReference
+from ashore.observe.events import Emit, silent
+from ashore.pipeline.assess import Assessed, assess
+from ashore.pipeline.project import plan_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to assess and how. `key` and `indexes` are what an export does not say of its table."""
+
+    settings: Settings
+    source: TableSource | ExportSource
+    sample: int | None
+    read_units: float
+    key: tuple[tuple[str, str], ...] = ()
+    indexes: tuple[str, ...] = ()
+    out: Path | None = None
+    show_values: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was proposed; the paths of the files that were written; how an edited declaration differs."""
+
+    proposal: Proposal
+    written: tuple[str, ...] = ()
+    drift: Drift | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "proposal": asdict(self.proposal),
+            "written": list(self.written),
+            "drift": None if self.drift is None else asdict(self.drift),
+        }
+
+
+def attributes_of(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Key attributes as a command line writes them: ``pk``, or ``readAt:N`` for one that is not text.
+
+    Raises:
+        SettingsError: More than two, or a type that no key has.
+    """
+    found = []
+    problems = []
+    for text in texts:
+        name, colon, kind = text.rpartition(":")
+        if not colon or not name:
+            name, kind = text, "S"
+        if kind not in {"S", "N", "B"}:
+            problems.append(Problem(where="--key", what=f"a key is of type S, N or B, not {kind!r}", hint="as in at:N"))
+        found.append((name, kind))
+    if len(texts) > 2:
+        problems.append(Problem(where="--key", what="a table has one or two key attributes", hint="leave others out"))
+    if problems:
+        raise SettingsError(problems)
+    return tuple(found)
+
+
+def assess_project(order: Order, *, emit: Emit = silent) -> Result:
+    """Read, propose, and write what there is a folder for. Nothing that people edited is overwritten.
+
+    Raises:
+        KeyUnknown: Of an export, the key was not given, and the items leave it open.
+        CannotWriteProject: A file cannot be written; those before it stay.
+        AshoreError: As the source does.
+    """
+    assessed = _assess(order, emit)
+    if order.out is None:
+        return Result(proposal=assessed.proposal)
+    items_from = order.settings.items_from
+    if items_from is None:
+        message = "there was something to read"
+        raise AssertionError(message)
+    files = write_project(assessed.proposal, order.out, items_from, order.settings.aws)
+    drift = None
+    if PROPOSED in files.written:
+        declared = plan_of(PlanReference(declarations="entities:source", folder=order.out))
+        drift = compare(declared, assessed.proposal)
+    return Result(
+        proposal=assessed.proposal, written=tuple(str(order.out / name) for name in files.written), drift=drift
+    )
+
+
+def _assess(order: Order, emit: Emit) -> Assessed:
+    source = order.source
+    info = source.describe()
+    if isinstance(info, TableInfo):
+        name = info.name
+        key = tuple((attribute.name, str(attribute.type)) for attribute in info.key)
+        indexes = {index.name: tuple(attribute.name for attribute in index.key) for index in info.indexes}
+        ttl = info.ttl_attribute
+    else:
+        name, ttl = info.table_arn.rpartition("/")[2], None
+        key = order.key
+        indexes = {one: tuple(one.split(",")) for one in order.indexes}
+    return assess(
+        source,
+        table_name=name,
+        partition_key=key[0] if key else None,
+        sort_key=key[1] if len(key) > 1 else None,
+        indexes=indexes,
+        ttl=ttl,
+        sample=order.sample,
+        workers=order.settings.workers,
+        read_units=order.read_units or float("inf"),
+        show_values=order.show_values,
+        emit=emit,
+    )
