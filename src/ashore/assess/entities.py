@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ashore.assess.derive import constants_of, derived_of
-from ashore.assess.keys import KeyColumns, key_columns, pattern
+from ashore.assess.keys import KeyColumns, key_columns, pattern, roots_of
 from ashore.assess.kinds import CopyOf, Group, Kind
 from ashore.assess.naming import table_names
 from ashore.assess.proposal import Column, Copies, Derived, Entity, KeyPattern, Role
@@ -16,7 +16,9 @@ from ashore.assess.routing import placeholder_names
 from ashore.assess.shapes import Shape
 from ashore.assess.tables import Show, Table, evidence, key_census, key_table, table_of
 from ashore.mapping.declare import Unfit
+from ashore.mapping.match import matches
 from ashore.mapping.pattern import Pattern, common_text
+from ashore.mapping.plan import Generation
 
 _examples: Final = 3
 _enough_for_unique: Final = 20
@@ -63,8 +65,8 @@ class Draft:
         return found
 
 
-def entities_of(kinds: Sequence[Kind], context: Context) -> list[Entity]:
-    """Entities for kinds whose keys have placeholders."""
+def entities_of(kinds: Sequence[Kind], context: Context, strays: Sequence[tuple[str, str | None]] = ()) -> list[Entity]:
+    """Entities for kinds whose keys have placeholders. `strays` are keys that no pattern must take."""
     drafts = _drafts(kinds, context)
     roots = [draft for draft in drafts if len(draft.keys.names) == 1]
     for draft in drafts:
@@ -76,16 +78,17 @@ def entities_of(kinds: Sequence[Kind], context: Context) -> list[Entity]:
         for value in draft.values()
         if value.column.name == draft.primary[0]
     ]
-    _write_forms_where_needed(drafts)
+    _write_forms_where_needed(drafts, strays)
     return [_entity(draft, targets, context) for draft in drafts]
 
 
 def _drafts(kinds: Sequence[Kind], context: Context) -> list[Draft]:
     names = table_names(list(kinds), context.table)
     tables = set(names)
+    roots = roots_of(kinds, context.key_types)
     drafts = []
     for kind, name, constant in zip(kinds, names, constants_of(kinds, context.index_attributes), strict=True):
-        keys = key_columns(kind, context.key_types)
+        keys = key_columns(kind, context.key_types, roots)
         draft = Draft(kind, name, keys, constant)
         key = key_table(kind, keys, context.key_types)
         free = [
@@ -132,9 +135,36 @@ def _primary_key(draft: Draft, roots: Sequence[Draft], *, complete: bool) -> tup
     return names[-1:]
 
 
-def _write_forms_where_needed(drafts: Sequence[Draft]) -> None:
-    """Let placeholders say their form wherever two entities' patterns could otherwise match one key."""
+def separable(entities: Sequence[Entity]) -> tuple[list[Entity], list[Entity]]:
+    """Entities whose keys can be told apart, and those, the smaller of two, whose keys cannot."""
+    kept: list[Entity] = []
+    left: list[Entity] = []
+    for entity in sorted(entities, key=lambda one: (-one.items, one.name)):
+        forms = _forms_of(entity)
+        if any(_overlap(one, two) for other in kept for one in forms for two in _forms_of(other)):
+            left.append(entity)
+        else:
+            kept.append(entity)
+    names = {entity.name for entity in kept}
+    return [_without_targets(entity, names) for entity in kept], left
+
+
+def _forms_of(entity: Entity) -> list[tuple[Pattern, Pattern | None]]:
+    keys = [*entity.keys, *(copies.key for copies in entity.copies)]
+    return [(Pattern.parse(key.partition), None if key.sort is None else Pattern.parse(key.sort)) for key in keys]
+
+
+def _without_targets(entity: Entity, names: set[str]) -> Entity:
+    return replace(entity, foreign_keys=tuple(key for key in entity.foreign_keys if key.target in names))
+
+
+def _write_forms_where_needed(drafts: Sequence[Draft], strays: Sequence[tuple[str, str | None]]) -> None:
+    """Let placeholders say their form wherever patterns could otherwise match one key, or that of a stray."""
     plain = [(draft, _parsed(draft, forms=False)) for draft in drafts]
+    for draft, patterns in plain:
+        draft.forms = any(
+            matches(Generation(partition=one, sort=two), *key) is not None for one, two in patterns for key in strays
+        )
     for place, (draft, patterns) in enumerate(plain):
         for other, others in plain[place + 1 :]:
             if any(_overlap(one, two) for one in patterns for two in others):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +10,9 @@ from ashore.assess.kinds import Group, Kind
 from ashore.assess.naming import snake_case, unique_name
 from ashore.assess.routing import placeholder_names
 from ashore.assess.shapes import Parts
+
+MOSTLY: Final = 0.95
+"""The share of the items in which an attribute repeats a key; the residue keeps the others' own value."""
 
 _written: Final = frozenset({"uuid", "ulid", "integer", "digits", "date", "timestamp", "local"})
 _suffix: Final = {"date": "date", "timestamp": "at", "local": "at"}
@@ -19,7 +22,7 @@ _suffix: Final = {"date": "date", "timestamp": "at", "local": "at"}
 class KeyColumns:
     """The key columns of a kind, in order, and for each generation the column of each placeholder.
 
-    `same_as` names attributes that repeat a key column in every item, with that column.
+    `same_as` names attributes that repeat a key column in nearly every item, with that column.
     """
 
     names: list[str] = field(default_factory=list)
@@ -31,18 +34,23 @@ class KeyColumns:
         return next(name for name, of in self.of[id(group)].items() if of == column)
 
 
-def key_columns(kind: Kind, key_types: tuple[str, ...]) -> KeyColumns:
-    """Name a kind's key columns: after an attribute that repeats them, or the word before them."""
+def key_columns(kind: Kind, key_types: tuple[str, ...], roots: Mapping[str, str]) -> KeyColumns:
+    """Name a kind's key columns: after an attribute that repeats them, or the word before them.
+
+    `roots` has, for words that an entity's whole key stands behind, what its key column is called.
+    """
     columns = KeyColumns()
     main = kind.main
     labels = _labels(main)
     for placeholder in main.distinct_placeholders:
         attribute = _repeating(main, placeholder, columns.same_as)
-        if attribute is not None:
+        label = labels[placeholder]
+        if roots.get(label, "") not in {"", *columns.names}:
+            wanted = roots[label]
+        elif attribute is not None:
             wanted = snake_case(attribute)
         else:
             form = main.form_of(placeholder)
-            label = labels[placeholder]
             ending = _suffix.get(form, "id" if key_types[placeholder[0] == "s"] == "S" or label else "key")
             wanted = f"{label}_{ending}" if label else _unlabelled(placeholder, ending)
         name = unique_name(wanted, columns.names)
@@ -77,18 +85,34 @@ def _labels(group: Group) -> dict[str, str]:
 def _repeating(group: Group, placeholder: str, taken: Mapping[str, str]) -> str | None:
     """The attribute, the shortest of several, that has the placeholder's text in all items that were looked at."""
     census = group.census
-    texts = census.placeholders[placeholder].sketch
     found = [
         name
         for name, one in census.attributes.items()
         if name not in group.not_telling
         and name not in taken
-        and one.present == census.items
+        and one.present >= MOSTLY * census.items
         and set(one.kinds) == {"S"}
-        and one.sketch.values() == texts.values()
-        and all(item[name].get("S") == group.placeholder_texts(item).get(placeholder) for item in group.exemplars)
+        and _share(group, name, placeholder) >= MOSTLY
     ]
     return min(found, key=lambda name: (len(name), name), default=None)
+
+
+def _share(group: Group, attribute: str, placeholder: str) -> float:
+    """In how many of the items that were kept the attribute is the placeholder's text."""
+    pairs = [(item.get(attribute, {}).get("S"), group.placeholder_texts(item)[placeholder]) for item in group.exemplars]
+    return sum(int(one == other) for one, other in pairs) / len(pairs)
+
+
+def roots_of(kinds: Sequence[Kind], key_types: tuple[str, ...]) -> dict[str, str]:
+    """For kinds whose key is one value: the word before it → the name of its column."""
+    roots: dict[str, str] = {}
+    for kind in kinds:
+        if len(kind.main.distinct_placeholders) == 1 and not kind.main.only_keys:
+            (placeholder,) = kind.main.distinct_placeholders
+            label = _labels(kind.main)[placeholder]
+            if label:
+                roots.setdefault(label, key_columns(kind, key_types, {}).names[0])
+    return roots
 
 
 def pattern(parts: Parts, letter: str, columns: Mapping[str, str], *, forms: bool) -> str:

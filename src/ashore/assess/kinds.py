@@ -162,6 +162,7 @@ def kinds_of(groups: Sequence[Group]) -> list[Kind]:
             original, copies = found
             originals[id(group)] = copies
             of_group[id(group)] = original
+    _agree(originals, of_group)
     kinds: list[Kind] = []
     for group in largest_first:
         if id(group) in originals:
@@ -177,6 +178,23 @@ def kinds_of(groups: Sequence[Group]) -> list[Kind]:
             kind = next(one for one in kinds if of_group[id(group)] in one.generations)
             kind.copies.append(originals[id(group)])
     return kinds
+
+
+def _agree(originals: dict[int, CopyOf], of_group: dict[int, Group]) -> None:
+    """All copies of a record name it by one attribute: those that go by another than most are taken anew, or let go."""
+    by_original: dict[int, Counter[str]] = {}
+    for place, copies in originals.items():
+        by_original.setdefault(id(of_group[place]), Counter())[copies.of] += copies.group.census.items
+    for place, copies in list(originals.items()):
+        original = of_group[place]
+        of = max(by_original[id(original)].items(), key=lambda one: (one[1], one[0]))[0]
+        if copies.of == of:
+            continue
+        again = _compared(copies.group, original, of) if of in copies.group.census.attributes else None
+        if again is None:
+            del originals[place]
+        else:
+            originals[place] = again
 
 
 def _is_generation(main: Group, other: Group) -> bool:
@@ -242,9 +260,18 @@ def _links(group: Group, other: Group) -> Iterator[str]:
             continue
         if not is_unique(theirs) or theirs.sketch.distinct() < 2 <= other.census.items:
             continue
-        looked_at, found = mine.sketch.contained_in(theirs.sketch)
-        if looked_at and found >= 0.3 * looked_at:
+        there, back = _share(mine, theirs), _share(theirs, mine)
+        rank, other_rank = (_own_key(group, name), group.census.items), (_own_key(other, name), other.census.items)
+        if there >= 0.3 and (
+            there > back or (there == back and other_rank > rank) or other_rank[0] >= 0.99 > 2 * rank[0]
+        ):
             yield name
+
+
+def _share(one: AttributeCensus, other: AttributeCensus) -> float:
+    """The share of one attribute's values that the other one has too."""
+    looked_at, found = one.sketch.contained_in(other.sketch)
+    return found / looked_at if looked_at else 0.0
 
 
 def _is_identifier(one: AttributeCensus) -> bool:

@@ -58,16 +58,24 @@ def table_names(kinds: list[Kind], table: str) -> list[str]:
     """A name for each kind, no two the same."""
     words = [_words(kind) for kind in kinds]
     short = [_short(both) for both in words]
+    winners: dict[str, Kind] = {}
+    for kind, brief in zip(kinds, short, strict=True):
+        winners[brief] = max(winners.get(brief, kind), kind, key=_claim)
     names: list[str] = []
     for kind, (first, second), brief in zip(kinds, words, short, strict=True):
         alone = "_".join(first)
         both = "_".join(dict.fromkeys([*first, *second]))
         wanted = brief or snake_case(table)
-        if first and second and first != second and short.count(brief) > 1:
+        if first and second and first != second and winners[brief] is not kind:
             says_both = brief in alone or not any(part.form for part in kind.main.shape.partition)
             wanted = alone if says_both and alone not in short else both
         names.append(unique_name(snake_case(wanted), names))
     return names
+
+
+def _claim(kind: Kind) -> tuple[bool, bool, int]:
+    """How good a kind's claim to a name is: a key that is one value, more than keys, more items."""
+    return len(kind.main.distinct_placeholders) == 1, not kind.main.only_keys, kind.items
 
 
 def singular(word: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ashore.assess.entities import Context, entities_of, with_references_in_order
+from ashore.assess.entities import Context, entities_of, separable, with_references_in_order
 from ashore.assess.kinds import Group, kinds_of
 from ashore.assess.naming import convention_of, unique_name
 from ashore.assess.proposal import Column, Entity, KeyPattern, KeyType, Proposal, Rule
@@ -16,6 +17,7 @@ from ashore.assess.table_key import Keys
 from ashore.assess.tables import evidence, table_of
 from ashore.mapping.declare import Unfit
 
+_placeholder = re.compile(r"\{[^{}]*\}")
 _not_in_a_pattern = frozenset("{},")
 
 
@@ -33,9 +35,11 @@ def propose(survey: Survey, keys: Keys, context: Context, *, items: int, size: i
     expressible = [group for group in survey.groups if group.shape.placeholders and _expressible(group)]
     settings, odd = _settings(single, context)
     taken = [group for group in survey.groups if group.shape.placeholders and not _expressible(group)] + odd
-    entities = entities_of(kinds_of(expressible), context)
+    strays = [(partition, sort) for partition, sort, _ in survey.strays]
+    entities = entities_of(kinds_of(expressible), context, strays)
     for setting in settings:
         entities.append(replace(setting, name=unique_name(setting.name, [one.name for one in entities])))
+    entities, overlapping = separable(entities)
     attributes = {name for group in survey.groups for name in group.census.attributes}
     return Proposal(
         name=context.table,
@@ -48,7 +52,7 @@ def propose(survey: Survey, keys: Keys, context: Context, *, items: int, size: i
         items_read=survey.items_read,
         bytes=size,
         entities=tuple(with_references_in_order(entities)),
-        rules=(*map(_rule, taken), *_stray_rules(survey)),
+        rules=(*map(_rule, taken), *map(_overlap_rule, overlapping), *_stray_rules(survey)),
         groups=_crossing_groups(entities),
         questions=_questions(entities),
     )
@@ -145,6 +149,17 @@ def _rule(group: Group) -> Rule:
         items=group.census.items,
         bytes=group.census.bytes,
         because="no key pattern can say this key's form",
+    )
+
+
+def _overlap_rule(entity: Entity) -> Rule:
+    key = entity.keys[0]
+    return Rule(
+        partition=_placeholder.sub("*", key.partition),
+        sort="*" if key.sort is None else _placeholder.sub("*", key.sort),
+        items=entity.items,
+        bytes=entity.bytes,
+        because="their keys cannot be told from those of another entity",
     )
 
 

@@ -23,6 +23,7 @@ ALIKE: Final = 0.6
 
 _most_names: Final = 24
 _few_names: Final = 12
+_many: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ def shapes_of(
         row = _row(seen, key_types)
         families[tuple(_general(token) for token in row.tokens), row.boundary].append(row)
     found: dict[Shape, list[Seen]] = defaultdict(list)
+    few = int(min(_few_names, 0.05 * len(sample)))
     for rows in families.values():
-        for partition, sort, group in _split(rows, 0, ((), ()), not_telling):
+        for partition, sort, group in _split(rows, 0, ((), ()), not_telling, few=few):
             has_sort = group[0].seen.key[1] is not None
             found[Shape(_merged(partition), _merged(sort) if has_sort else None)] += [row.seen for row in group]
     return _widened(dict(found), not_telling)
@@ -120,9 +122,12 @@ def _general(token: Token) -> object:
 
 
 def _split(
-    rows: list[_Row], place: int, parts: tuple[Parts, Parts], not_telling: Collection[str]
+    rows: list[_Row], place: int, parts: tuple[Parts, Parts], not_telling: Collection[str], *, few: int
 ) -> Iterator[tuple[Parts, Parts, list[_Row]]]:
-    """Decide the places from `place` on, left to right; each decision splits the rows."""
+    """Decide the places from `place` on, left to right; each decision splits the rows.
+
+    So `few` items, each under a word of its own, are single items, and the words their names.
+    """
     if place == len(rows[0].tokens):
         yield *parts, rows
         return
@@ -134,14 +139,16 @@ def _split(
         case "typed":
             decided = [((Part(form=token.form),), rows)]
         case _:
-            decided = _decided(rows, place, not_telling)
+            decided = _decided(rows, place, not_telling, few=few)
     for more, group in decided:
         partition, sort = parts
         longer = (partition + more, sort) if place < rows[0].boundary else (partition, sort + more)
-        yield from _split(group, place + 1, longer, not_telling)
+        yield from _split(group, place + 1, longer, not_telling, few=few)
 
 
-def _decided(rows: list[_Row], place: int, not_telling: Collection[str]) -> Iterator[tuple[Parts, list[_Row]]]:
+def _decided(
+    rows: list[_Row], place: int, not_telling: Collection[str], *, few: int
+) -> Iterator[tuple[Parts, list[_Row]]]:
     by_name: dict[Token, list[_Row]] = defaultdict(list)
     for row in rows:
         by_name[row.tokens[place]].append(row)
@@ -151,14 +158,20 @@ def _decided(rows: list[_Row], place: int, not_telling: Collection[str]) -> Iter
         return
     labels = _is_label(rows[0], place)
     profiles = {name: Profile.of((row.seen.item for row in group), not_telling) for name, group in by_name.items()}
+    only_words = len(rows[0].tokens) == 1 + (rows[0].seen.key[1] is not None)
     for names in _kinds(profiles, at_least=3 if labels else 2):
         group = [row for name in names for row in by_name[name]]
-        if len(names) > 1 or (len(by_name) > _few_names and not labels and len(group) == 1):
+        if only_words and len(group) == len(names) <= few:
+            yield from (((Part(name.text), *_tail_of(name)), by_name[name]) for name in names)
+        elif len(names) > 1 or (len(by_name) > _few_names and not labels and len(group) == 1):
             yield (Part(form="text"),), group
         else:
             (name,) = names
-            tail = (Part(form=name.form),) if name.kind == "tail" else ()
-            yield (Part(name.text), *tail), group
+            yield (Part(name.text), *_tail_of(name)), group
+
+
+def _tail_of(name: Token) -> Parts:
+    return (Part(form=name.form),) if name.kind == "tail" else ()
 
 
 def _kinds(profiles: dict[Token, Profile], at_least: int) -> Iterator[list[Token]]:
@@ -216,13 +229,24 @@ def _widened(found: dict[Shape, list[Seen]], not_telling: Collection[str]) -> di
             for place, (wide, items) in enumerate(groups):
                 other = Profile.of((seen.item for seen in items), not_telling)
                 figures = _figures(wide) and _figures(shape)
-                if likeness(profile, other) >= ALIKE or (figures and not contradict(profile, other)):
-                    groups[place] = (_wider(wide, shape), items + found[shape])
+                wider = _wider(wide, shape)
+                if (
+                    likeness(profile, other) >= ALIKE
+                    or wider in {wide, shape}
+                    or (figures and not contradict(profile, other))
+                ):
+                    if not _is_odd(found[shape], items):
+                        groups[place] = (wider, items + found[shape])
                     break
             else:
                 groups.append((shape, found[shape]))
         widened.update(groups)
     return widened
+
+
+def _is_odd(items: Sequence[Seen], of: Sequence[Seen]) -> bool:
+    """Whether so few items have keys of another form that the many should not lose theirs to them."""
+    return len(of) >= _many and len(items) <= 0.005 * len(of)
 
 
 def _fixed(parts: Parts) -> tuple[str | None, ...]:
