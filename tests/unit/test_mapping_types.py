@@ -42,6 +42,7 @@ TYPES: dict[str, Any] = {
     "timestamp": sa.DateTime(),
     "timestamptz, epoch s": AWARE,
     "timestamptz, epoch ms": AWARE,
+    "bigint in text": sa.BigInteger(),
     "bytea": sa.LargeBinary(),
     "jsonb": JSONB(),
     "text[]": ARRAY(sa.Text),
@@ -72,10 +73,14 @@ def examples() -> Iterator[Any]:
 def plan_of(name: str, *, unfit: declare.Unfit = "reject") -> EntityPlan:
     key = sa.Column("id", sa.Text(collation="C"), primary_key=True)
     table = sa.Table("t", sa.MetaData(), key, sa.Column("x", TYPES[name]), *declare.remainder())
-    epochs: dict[str, Callable[[Any], declare.Epoch]] = {"s": declare.epoch_seconds, "ms": declare.epoch_milliseconds}
-    epoch = epochs.get(name.partition("epoch ")[2])
+    wrappers: dict[str, Callable[[Any], Any]] = {
+        "timestamptz, epoch s": declare.epoch_seconds,
+        "timestamptz, epoch ms": declare.epoch_milliseconds,
+        "bigint in text": declare.number_in_text,
+    }
+    wrapped = wrappers.get(name)
     source = declare.Source("s", sort_key=None)
-    attributes: dict[Any, Any] = {"x": epoch(table.c.x)} if epoch else {}
+    attributes: dict[Any, Any] = {"x": wrapped(table.c.x)} if wrapped else {}
     declare.Entity(table, source.key("{id}"), attributes=attributes, unfit={"x": unfit})
     return source.compile().entities["t"]
 

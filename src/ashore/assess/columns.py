@@ -93,6 +93,8 @@ def _text(one: AttributeCensus) -> Choice:
         return Choice("timestamp", "all moments without an offset from UTC")
     if one.json and one.json == one.kinds["S"]:
         return Choice("text", "JSON inside strings: consider jsonb once the application writes it")
+    if forms == {"integer"}:
+        return Choice("number_in_text", "whole numbers in strings, without leading zeros")
     return Choice("text", _about(forms))
 
 

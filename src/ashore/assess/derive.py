@@ -104,7 +104,11 @@ def _fills(columns: Sequence[Column], attribute: str) -> set[str]:
 def _column_texts(group: Group, keys: KeyColumns, columns: Sequence[Column], item: Item) -> dict[str, str]:
     texts = {keys.of[id(group)][name]: text for name, text in group.placeholder_texts(item).items()}
     for column in columns:
-        if column.path is not None and len(column.path) == 1 and column.kind in {"text", "uuid", "date"}:
+        if (
+            column.path is not None
+            and len(column.path) == 1
+            and column.kind in {"text", "uuid", "date", "number_in_text"}
+        ):
             text = item.get(column.path[0], {}).get("S")
             if text:
                 texts[column.name] = text

@@ -31,6 +31,9 @@ _forms: Final[dict[str, frozenset[str]]] = {
     "date": frozenset({"date"}),
     "timestamptz": frozenset({"timestamp", "date"}),
     "timestamp": frozenset({"local", "date"}),
+    "bigint in text": frozenset({"integer"}),
+    "integer in text": frozenset({"integer"}),
+    "smallint in text": frozenset({"integer"}),
 }
 """Column type → the forms of texts that it takes; see `ashore.assess.forms`."""
 

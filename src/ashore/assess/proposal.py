@@ -21,6 +21,7 @@ ColumnKind = Literal[
     "timestamptz",
     "epoch_seconds",
     "epoch_milliseconds",
+    "number_in_text",
     "bytea",
     "jsonb",
     "text[]",
@@ -28,7 +29,8 @@ ColumnKind = Literal[
     "numeric[]",
     "bytea[]",
 ]
-"""A PostgreSQL type; the two of epochs are timestamptz, filled from a number since 1970."""
+"""A PostgreSQL type. The two of epochs are timestamptz, filled from a number since 1970; `number_in_text` is a bigint,
+filled from text."""
 
 Role = Literal["record", "mapping", "setting"]
 """`mapping`: rows that hold only keys, a join table or a lookup. `setting`: counters and single items."""

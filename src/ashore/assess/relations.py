@@ -26,10 +26,15 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An entity that can be referred to: its one key column and the values of it; `word` is what it is called."""
+    """An entity that can be referred to: its one key column and the values of it."""
 
     entity: str
     values: Values
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the key is named after the entity: of several with the same keys, the one that others refer to."""
+        return self.values.column.name.startswith(self.entity)
 
 
 def foreign_keys(
@@ -37,24 +42,20 @@ def foreign_keys(
 ) -> list[ForeignKey]:
     """References of an entity's columns to the targets: at most one for a column, the best found."""
     found = []
+    own = next((target for target in targets if target.entity == entity), None)
     for one in columns:
         ranked = [
-            (
-                looked_at and hits / looked_at,
-                target.values.column.name == one.column.name,
-                -place,
-                target,
-                looked_at,
-                hits,
-            )
+            (hits / looked_at, target.is_root, target.values.column.name == one.column.name, -place)
             for place, target in enumerate(targets)
+            if _may_refer(one, target, own)
             for looked_at, hits in [_hits(one, target)]
-            if target.entity != entity or target.values.column.name != one.column.name
+            if looked_at
         ]
-        best = max(ranked, key=lambda rank: rank[:3], default=None)
+        best = max(ranked, default=None)
         if best is None or best[0] < FOUND:
             continue
-        *_, target, looked_at, hits = best
+        target = targets[-best[-1]]
+        looked_at, hits = _hits(one, target)
         same_type = one.column.kind == target.values.column.kind
         found.append(
             ForeignKey(
@@ -67,6 +68,13 @@ def foreign_keys(
             )
         )
     return found
+
+
+def _may_refer(one: Values, target: Target, own: Target | None) -> bool:
+    """A key never refers to itself, and that of a root to nothing that has the same key."""
+    if own is None or one.column.name != own.values.column.name:
+        return True
+    return target.entity != own.entity and target.is_root and not own.is_root
 
 
 def _hits(one: Values, target: Target) -> tuple[int, int]:

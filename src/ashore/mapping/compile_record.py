@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from ashore.errors import Problem
-from ashore.mapping.declare import Attribute, Epoch, Explicit, Unfit
+from ashore.mapping.declare import Attribute, Epoch, Explicit, InText, Unfit
 from ashore.mapping.names import Convention
 from ashore.mapping.plan import EXTRA, RESIDUE, ColumnPlan, RecordPlan
 from ashore.mapping.pointer import pointer
-from ashore.mapping.types import column_type, times
+from ashore.mapping.types import column_type, numbers, times
 from ashore.mapping.types.base import ColumnType
 from ashore.mapping.wire import is_number, is_value
 from ashore.model.attribute import TypedValue
@@ -40,6 +40,7 @@ class Refusals:
 class _Named:
     path: tuple[str, ...]
     epoch: str | None = None
+    in_text: bool = False
 
 
 class RecordCompiler:
@@ -51,7 +52,7 @@ class RecordCompiler:
         table: sa.Table,
         *,
         names: Convention,
-        attributes: Mapping[Attribute, sa.Column[Any] | Epoch],
+        attributes: Mapping[Attribute, sa.Column[Any] | Epoch | InText],
         constant: Mapping[str, Any],
         null: Mapping[str, Explicit],
         unfit: Mapping[str, Unfit],
@@ -111,7 +112,8 @@ class RecordCompiler:
     def _named(self) -> dict[str, _Named]:
         named: dict[str, _Named] = {}
         for attribute, target in self.attributes.items():
-            column, epoch = (target.column, target.unit) if isinstance(target, Epoch) else (target, None)
+            column = target.column if isinstance(target, Epoch | InText) else target
+            epoch = target.unit if isinstance(target, Epoch) else None
             path = tuple(str(attribute).split(".")) if isinstance(attribute, str) else tuple(map(str, attribute))
             if not all(path):
                 self.refuse(f"`attributes` maps {attribute!r}, which has an empty name in it", "name each step")
@@ -122,7 +124,7 @@ class RecordCompiler:
             elif column.name in named:
                 self.refuse(f"`attributes` gives column {column.name!r} two attributes", "leave one")
             else:
-                named[column.name] = _Named(path=path, epoch=epoch)
+                named[column.name] = _Named(path=path, epoch=epoch, in_text=isinstance(target, InText))
         return named
 
     def _column(self, column: sa.Column[Any], named: Mapping[str, _Named]) -> ColumnPlan | None:
@@ -131,6 +133,8 @@ class RecordCompiler:
         if spoken.epoch is not None:
             aware = isinstance(column.type, sa.DateTime) and column.type.timezone
             found = times.epoch(spoken.epoch) if aware else "an epoch number needs DateTime(timezone=True)"
+        if spoken.in_text:
+            found = found if isinstance(found, str) else numbers.in_text(found)
         if isinstance(found, str):
             self.refuse(f"column {column.name!r}: {found}", "see the reference of column types")
             return None

@@ -73,6 +73,18 @@ def epoch_milliseconds(column: sa.Column[Any]) -> Epoch:
     return Epoch(column, "ms")
 
 
+@dataclass(frozen=True, slots=True)
+class InText:
+    """A whole-number column whose attribute is text."""
+
+    column: sa.Column[Any]
+
+
+def number_in_text(column: sa.Column[Any]) -> InText:
+    """For `attributes={...}`: the attribute is text that spells a whole number; the column an integer."""
+    return InText(column)
+
+
 def remainder() -> list[sa.Column[Any]]:
     """The two columns that every target table has besides its own: `extra` and `residue`, both nullable jsonb."""
     return [sa.Column("extra", postgresql.JSONB), sa.Column("residue", postgresql.JSONB)]
@@ -110,7 +122,7 @@ class Child:
     table: sa.Table
     attribute: str
     order: sa.Column[Any]
-    attributes: Mapping[Attribute, sa.Column[Any] | Epoch] = field(default_factory=dict)
+    attributes: Mapping[Attribute, sa.Column[Any] | Epoch | InText] = field(default_factory=dict)
     constant: Mapping[str, Any] = field(default_factory=dict)
     null: Mapping[str, Explicit] = field(default_factory=dict)
     unfit: Mapping[str, Unfit] = field(default_factory=dict)
@@ -161,7 +173,7 @@ class Entity:
         name: str | None = None,
         constant: Mapping[str, Any] | None = None,
         derived: Mapping[str, str | Maybe] | None = None,
-        attributes: Mapping[Attribute, sa.Column[Any] | Epoch] | None = None,
+        attributes: Mapping[Attribute, sa.Column[Any] | Epoch | InText] | None = None,
         null: Mapping[str, Explicit] | None = None,
         unfit: Mapping[str, Unfit] | None = None,
         children: Sequence[Child] = (),

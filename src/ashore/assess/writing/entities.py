@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from ashore.assess.proposal import Child, Column, Copies, Derived, Entity, KeyPattern, KeyType, Rule
 from ashore.assess.writing.layout import Code, Part, argument, call, dict_of, lines_of, list_of, value
 from ashore.assess.writing.python import comment, text
-from ashore.assess.writing.scope import Scope, exceptions, key_filled, placeholders
+from ashore.assess.writing.scope import FILLED_OTHERWISE, Scope, exceptions, key_filled, placeholders
 from ashore.assess.writing.words import counted, joined, share, size
 
 
@@ -103,7 +103,7 @@ def _path(column: Column) -> str:
 
 def _target(scope: Scope, table: str, column: Column) -> Code:
     target = scope.column(table, column.name)
-    return call(scope.use(column.kind), target) if column.kind.startswith("epoch") else target
+    return call(scope.use(column.kind), target) if column.kind in FILLED_OTHERWISE else target
 
 
 def _child(scope: Scope, child: Child) -> Code:

@@ -20,6 +20,9 @@ _conventions: Final[dict[str, Callable[[str], str]]] = {
 }
 _reserved: Final = frozenset({"ARRAY", "JSONB", "metadata", "sa", "source", *ashore.__all__})
 
+FILLED_OTHERWISE: Final = frozenset({"epoch_seconds", "epoch_milliseconds", "number_in_text"})
+"""Kinds of columns that a declaration names a function for, one of the same name."""
+
 
 @dataclass(slots=True)
 class Scope:
@@ -105,5 +108,5 @@ def exceptions(scope: Scope, columns: Collection[Column]) -> list[Column]:
         column
         for column in columns
         if column.path is not None
-        and (column.kind.startswith("epoch") or column.path != (scope.attribute_of(column.name),))
+        and (column.kind in FILLED_OTHERWISE or column.path != (scope.attribute_of(column.name),))
     ]

@@ -33,6 +33,7 @@ _types: Final[dict[ColumnKind, str]] = {
     "timestamptz": "sa.DateTime(timezone=True)",
     "epoch_seconds": "sa.DateTime(timezone=True)",
     "epoch_milliseconds": "sa.DateTime(timezone=True)",
+    "number_in_text": "sa.BigInteger",
     "bytea": "sa.LargeBinary",
     "jsonb": "JSONB",
     "text[]": "ARRAY(sa.Text)",

@@ -10,6 +10,7 @@ from ashore.mapping import document
 from ashore.mapping.types.base import EXACT, ColumnType, content, unfit
 from ashore.model.attribute import TypedValue
 
+_whole_number: Final = re.compile(r"-?[1-9][0-9]{0,18}|0").fullmatch
 _plain_number: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?").fullmatch
 
 
@@ -49,6 +50,32 @@ def integer(name: str, bits: int) -> ColumnType:
         copy=str,
         fast=fast,
         parse=lambda text: checked(document.number(text)),
+        render=str,
+    )
+
+
+def in_text(whole: ColumnType) -> ColumnType | str:
+    """A column of whole numbers, an `integer` one, whose attribute is text without leading zeros; else why not."""
+    if whole.name not in {"smallint", "integer", "bigint"}:
+        return "a number in text needs a smallint, integer or bigint column"
+
+    def to_column(value: TypedValue) -> int:
+        text = content(value, "S")
+        if _whole_number(text) is None:
+            raise unfit("not_a_number")
+        number: int = whole.to_column({"N": text})
+        return number
+
+    def fast(text: str) -> str | None:
+        return None if _whole_number(text) is None or whole.fast is None else whole.fast(text)
+
+    return ColumnType(
+        name=f"{whole.name} in text",
+        wire="S",
+        to_column=to_column,
+        to_attribute=lambda value: {"S": str(value)},
+        copy=str,
+        fast=fast,
         render=str,
     )
 
