@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import Final
 
 from ashore.assess.forms import Form, form_of
@@ -22,17 +21,17 @@ _perhaps: Final = re.compile(r"\n(?:[0-9-]|[0-9a-f]{8}-)").search
 """What a text of any form but `text` begins with."""
 
 
-def forms_of_batch(texts: Sequence[str]) -> Counter[Form]:
-    """As `form_of` of each text, counted."""
-    guess = form_of(texts[0])
+def forms_of_batch(counted: Counter[str]) -> Counter[Form]:
+    """How many of some texts, given with how often each is there, have each form: as `form_of` of each says."""
+    guess = form_of(next(iter(counted)))
     if guess in _all_of:
-        together = "\n".join(texts) + "\n"
+        together = "\n".join(counted) + "\n"
         whole = _all_of[guess].fullmatch(together)
-        if whole is not None and together.count("\n") == len(texts):
-            return Counter({guess: len(texts)})
-    elif guess == "text" and _perhaps("\n" + "\n".join(texts)) is None:
-        return Counter({guess: len(texts)})
-    counted: Counter[Form] = Counter()
-    for text, times in Counter(texts).items():
-        counted[form_of(text)] += times
-    return counted
+        if whole is not None and together.count("\n") == len(counted):
+            return Counter({guess: counted.total()})
+    elif guess == "text" and _perhaps("\n" + "\n".join(counted)) is None:
+        return Counter({guess: counted.total()})
+    forms: Counter[Form] = Counter()
+    for text, times in counted.items():
+        forms[form_of(text)] += times
+    return forms

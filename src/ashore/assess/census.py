@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
+from operator import mul
 from typing import Any, Final
 
 import msgspec
@@ -55,13 +56,13 @@ class NumberCensus:
     digits: int = 0
     scale: int = 0
 
-    def add(self, texts: Sequence[str]) -> None:
-        """Count the texts of numbers."""
+    def add(self, texts: Collection[str]) -> None:
+        """Count the distinct texts of numbers."""
         plain = [text for text in texts if text.isdigit() and text.isascii() and len(text) < 18]
         if plain:
             whole = list(map(int, plain))
             self._widen(Decimal(min(whole)), Decimal(max(whole)))
-            self.digits = max(self.digits, *(len(text.strip("0") or "0") for text in set(plain)))
+            self.digits = max(self.digits, *(len(text.strip("0") or "0") for text in plain))
         if len(plain) < len(texts):
             for text in set(texts).difference(plain):
                 if is_number(text):
@@ -160,16 +161,8 @@ class AttributeCensus:
             if not contents:
                 return
         match kind:
-            case "S":
-                self._add_texts(contents, has_nul=has_nul)
-            case "N":
-                self.bytes += sum(map(len, contents))
-                self.numbers = self.numbers or NumberCensus()
-                self.numbers.add(contents)
-                self.sketch.add(contents)
-            case "B":
-                self.bytes += sum(map(len, contents))
-                self.sketch.add(contents)
+            case "S" | "N" | "B":
+                self._add_scalars(kind, Counter(contents), has_nul=has_nul)
             case "M" | "L":
                 self._add_nested(kind, contents, has_nul=has_nul)
             case "SS" | "NS" | "BS":
@@ -178,15 +171,20 @@ class AttributeCensus:
             case _:
                 self.bytes += len(contents)
 
-    def _add_texts(self, texts: Sequence[str], *, has_nul: bool) -> None:
-        lengths = list(map(len, texts))
-        self.bytes += sum(lengths)
+    def _add_scalars(self, kind: str, counted: Counter[str], *, has_nul: bool) -> None:
+        lengths = list(map(len, counted))
+        self.bytes += sum(map(mul, lengths, counted.values()))
+        self.sketch.add(counted)
+        if kind == "N":
+            self.numbers = self.numbers or NumberCensus()
+            self.numbers.add(counted)
+        if kind != "S":
+            return
         self.shortest, self.longest = min(self.shortest, *lengths), max(self.longest, *lengths)
-        self.forms.update(forms_of_batch(texts))
+        self.forms.update(forms_of_batch(counted))
         if has_nul:
-            self.nul += sum("\0" in text for text in texts)
-        self.json += sum(_is_json(text) for text in texts if text[:1] in _opening)
-        self.sketch.add(texts)
+            self.nul += sum(times for text, times in counted.items() if "\0" in text)
+        self.json += sum(times for text, times in counted.items() if text[:1] in _opening and _is_json(text))
 
     def _add_nested(self, kind: str, contents: Sequence[Any], *, has_nul: bool) -> None:
         sizes = [len(_encode(content)) for content in contents]

@@ -8,7 +8,6 @@ Distinct Elements in a Data Stream (2002); Beyer and others, On Synopses for Dis
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -36,9 +35,8 @@ class Sketch:
     kept: Counter[str] = field(default_factory=Counter)
     below: int = _space
 
-    def add(self, values: Iterable[str]) -> None:
-        """Add values; the same in any order and any portions gives the same sketch."""
-        added = Counter(values)
+    def add(self, added: Counter[str]) -> None:
+        """Add values, given with how often each is there; any order and any portions give the same sketch."""
         self.count += added.total()
         if self.below < _space:
             kept, below = self.kept, self.below

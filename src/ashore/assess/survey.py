@@ -39,7 +39,9 @@ _unreadable: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _nul: Final = rb"\u0000"
 """How U+0000 stands in JSON, always."""
 
-_batch: Final = 1_000
+_shares: Final = 3
+"""Of the units, for each worker: few, since merging takes time; more than one, to tell how far it is."""
+_batch: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,25 +264,27 @@ def _without_collector() -> Iterator[None]:
 def _read_all(source: ItemSource, shapes: tuple[Shape, ...], keys: Keys, workers: int, emit: Emit) -> _Tally:
     units = source.units()
     total = _Tally.of(shapes, keys)
+    shares = [share for place in range(workers * _shares) if (share := units[place :: workers * _shares])]
     if workers == 1 or len(units) == 1:
-        for unit in units:
-            done = _read_unit(source, unit, shapes, keys)
-            emit(done.progress())
-            total.merge(done)
+        for share in shares:
+            _add_share(emit, total, _read_units(source, share, shapes, keys))
         return total
-    with ProcessPoolExecutor(min(workers, len(units)), mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_read_unit, source, unit, shapes, keys) for unit in units]
-        for finished in as_completed(running):
-            done = finished.result()
-            emit(done.progress())
-            total.merge(done)
+    with ProcessPoolExecutor(min(workers, len(shares)), mp_context=get_context("spawn")) as pool:
+        for finished in as_completed([pool.submit(_read_units, source, share, shapes, keys) for share in shares]):
+            _add_share(emit, total, finished.result())
     return total
 
 
-def _read_unit(source: ItemSource, unit: Unit, shapes: tuple[Shape, ...], keys: Keys) -> _Tally:
+def _add_share(emit: Emit, total: _Tally, done: _Tally) -> None:
+    emit(done.progress())
+    total.merge(done)
+
+
+def _read_units(source: ItemSource, units: Sequence[Unit], shapes: tuple[Shape, ...], keys: Keys) -> _Tally:
     tally = _Tally.of(shapes, keys)
     route = router(shapes)
-    for chunk in source.read(unit, None):
-        tally.add(chunk.items, route)
-        tally.read_units += chunk.read_units
+    for unit in units:
+        for chunk in source.read(unit, None):
+            tally.add(chunk.items, route)
+            tally.read_units += chunk.read_units
     return tally

@@ -23,6 +23,7 @@ from ashore.pipeline.verify import verify
 max_rejected_share: Final = 0.01
 """The court profile has one rejected item in a thousand: just what a load allows by default."""
 
+Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
@@ -67,7 +68,7 @@ def measure_load(job: Job) -> Loaded:
     Raises:
         AshoreError: The load's, or `MeasuringProcessEnded`.
     """
-    return _in_process(_load, job)
+    return in_process(_load, job)
 
 
 def measure_verify(job: Job) -> Verified:
@@ -76,7 +77,7 @@ def measure_verify(job: Job) -> Verified:
     Raises:
         AshoreError: The verification's, or `MeasuringProcessEnded`.
     """
-    return _in_process(_verify, job)
+    return in_process(_verify, job)
 
 
 def _load(job: Job) -> Loaded:
@@ -118,7 +119,12 @@ def _verify(job: Job) -> Verified:
     )  # fmt: skip
 
 
-def _in_process(work: Callable[[Job], Result], job: Job) -> Result:
+def in_process(work: Callable[[Work], Result], job: Work) -> Result:
+    """Do some work in a process of its own; what is sent and what comes back are picklable.
+
+    Raises:
+        AshoreError: The work's, or `MeasuringProcessEnded`.
+    """
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(work, job, theirs))
@@ -136,7 +142,7 @@ def _in_process(work: Callable[[Job], Result], job: Job) -> Result:
     return done
 
 
-def _run(work: Callable[[Job], Any], job: Job, channel: Connection[Any, None]) -> None:
+def _run(work: Callable[[Work], Any], job: Work, channel: Connection[Any, None]) -> None:
     try:
         channel.send(work(job))
     except AshoreError as error:

@@ -1,16 +1,18 @@
-"""`ashore bench load | scan | query`: figures of this machine, each with its limit."""
+"""`ashore bench load | scan | query | assess`: figures of this machine, each with its limit."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from ashore.bench.assess import measure_assess
 from ashore.bench.figures import LoadFigures
+from ashore.bench.gold.measure import measure, styles
 from ashore.bench.loads import LoadBench
 from ashore.bench.profiles import ProfileName, profiles
 from ashore.bench.query import QueryFigures, measure_queries
@@ -87,6 +89,62 @@ def query(
     else:
         _show_queries(found)
     return 0
+
+
+@app.command(epilog="Example:  ashore bench assess --gold")
+def assess(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    gold: Annotated[bool, typer.Option("--gold", help="Measure quality on labelled tables instead of speed.")] = False,
+    style: Annotated[
+        list[str] | None, typer.Option("--style", metavar="NAME", help="Which labelled table. [default: all]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="From which labelled tables are made.")] = 1,
+    items: Items = 100_000,
+    workers: Workers = 2,
+    folder: Folder = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Assess an export of flat items, all of it, beside a load of it; or, with `--gold`, tables with labels.
+
+    Labelled tables are assessed as they are, with other names for attributes, and without the attribute that tells
+    kinds apart. The command ends with 1 where one is not grouped, typed or related as its labels say.
+    """
+    if gold:
+        return _show_gold(style or (), seed, as_json=as_json)
+    found = measure_assess(items, workers=workers, folder=folder, tell=_teller(as_json=as_json))
+    if as_json:
+        output.print_json(found.as_json())
+        return 0
+    table = _table(f"{found.items:,} items, {found.workers} workers", "figure", "value", "")
+    table.add_row("assessment", f"{found.items_per_s:,} items/s", f"{found.entities} entity, {found.seconds} s in all")
+    table.add_row("load", f"{found.load_items_per_s:,} items/s", "rows, first open to last commit")
+    table.add_row("ratio", f"{found.ratio:.2f}", "")
+    table.add_row("memory", f"{found.peak_rss_mb:,} MB", "of the assessment and its workers, each at its peak")
+    output.console().print(table)
+    _show_where(found.versions, found.machine)
+    return 0
+
+
+def _show_gold(names: Sequence[str], seed: int, *, as_json: bool) -> int:
+    unknown = sorted(set(names) - styles.keys())
+    if unknown:
+        message = f"there is no style {unknown[0]!r}; there are {', '.join(styles)}"
+        raise typer.BadParameter(message)
+    scores = list(measure(names or list(styles), size=400, seed=seed))
+    if as_json:
+        output.print_json({"seed": seed, "scores": [one.as_json() for one in scores]})
+    else:
+        table = Table(title=f"Labelled tables, seed {seed}", title_justify="left", title_style="bold", box=None)
+        for name in ("table", "items", "grouping F1", "typed", "extra", "not as labelled"):
+            table.add_column(name)
+        for one in scores:
+            wrong = ", ".join([*one.wrong_types, *one.missing_parents]) or "–"
+            table.add_row(
+                one.table, f"{one.items:,}", f"{one.grouping:.3f}", f"{one.typed:.3f}", f"{one.extra:.3f}", wrong
+            )
+        output.console().print(table)
+    return 0 if all(one.passes for one in scores) else 1
 
 
 def _teller(*, as_json: bool) -> Callable[[str], None]:

@@ -41,6 +41,43 @@ def required_permissions(source: Source) -> list[dict[str, Any]]:
             assert_never(source)
 
 
+def assess_permissions(source: Source) -> list[dict[str, Any]]:
+    """The statements of the least IAM policy for an assessment of `source`; asks nobody.
+
+    Only the first is needed; without the others the assessment knows less, and says so. Their actions cannot be held
+    to one table: a resource other than ``*`` would allow nothing.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html and
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
+    """
+    match source:
+        case TableSource():
+            return [
+                {
+                    "Sid": "AshoreAssessTable",
+                    "Effect": "Allow",
+                    "Action": [
+                        "dynamodb:DescribeContinuousBackups",
+                        "dynamodb:DescribeKinesisStreamingDestination",
+                        "dynamodb:DescribeTable",
+                        "dynamodb:DescribeTimeToLive",
+                        "dynamodb:Scan",
+                    ],
+                    "Resource": _table_arn(source),
+                },
+                {
+                    "Sid": "AshoreAssessUse",
+                    "Effect": "Allow",
+                    "Action": ["cloudwatch:GetMetricData", "lambda:ListEventSourceMappings"],
+                    "Resource": "*",
+                },
+            ]
+        case ExportSource():
+            return _bucket_permissions(source)
+        case _:
+            assert_never(source)
+
+
 def check_access(source: Source) -> list[Problem]:
     """Try what a load will need: describe the table and read one item, or read the manifests of the export.
 

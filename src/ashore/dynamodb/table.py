@@ -101,7 +101,16 @@ def describe_table(table: str, aws: Aws) -> TableInfo:
         AccessDenied, TableNotFound, CredentialsRefused, Unreachable, Throttled, RequestRefused
     """
     client = dynamodb_client(aws)
-    found = _told("DescribeTable", table, client, lambda: client.describe_table(TableName=table)["Table"])
+    return info_of(table, description_of(table, client), client)
+
+
+def description_of(table: str, client: DynamoDBClient) -> TableDescriptionTypeDef:
+    """What DescribeTable says, as it says it. Raises what `describe_table` does."""
+    return _told("DescribeTable", table, client, lambda: client.describe_table(TableName=table)["Table"])
+
+
+def info_of(table: str, found: TableDescriptionTypeDef, client: DynamoDBClient) -> TableInfo:
+    """A described table, its time to live and its point-in-time recovery. Raises what `describe_table` does."""
     types: dict[str, KeyType] = {
         entry["AttributeName"]: entry["AttributeType"] for entry in found["AttributeDefinitions"]
     }
