@@ -37,9 +37,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What was proposed; the paths of the files that were written; how an edited declaration differs."""
+    """What was read and proposed; the paths of the files that were written; how an edited declaration differs."""
 
     proposal: Proposal
+    items_read: int
+    read_units: float
     written: tuple[str, ...] = ()
     drift: Drift | None = None
 
@@ -47,6 +49,8 @@ class Result:
         """Plain values."""
         return {
             "proposal": asdict(self.proposal),
+            "items_read": self.items_read,
+            "read_units": self.read_units,
             "written": list(self.written),
             "drift": None if self.drift is None else asdict(self.drift),
         }
@@ -83,8 +87,9 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
         AshoreError: As the source does.
     """
     assessed = _assess(order, emit)
+    read = assessed.survey
     if order.out is None:
-        return Result(proposal=assessed.proposal)
+        return Result(proposal=assessed.proposal, items_read=read.items_read, read_units=read.read_units)
     items_from = order.settings.items_from
     if items_from is None:
         message = "there was something to read"
@@ -95,7 +100,11 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
         declared = plan_of(PlanReference(declarations="entities:source", folder=order.out))
         drift = compare(declared, assessed.proposal)
     return Result(
-        proposal=assessed.proposal, written=tuple(str(order.out / name) for name in files.written), drift=drift
+        proposal=assessed.proposal,
+        items_read=read.items_read,
+        read_units=read.read_units,
+        written=tuple(str(order.out / name) for name in files.written),
+        drift=drift,
     )
 
 

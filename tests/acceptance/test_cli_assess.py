@@ -1,0 +1,200 @@
+"""`ashore assess` as a user runs it: the project that it writes is loaded and verified without an edit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashore.bench.gold.measure import styles
+from ashore.bench.gold.table import GoldTable, Values
+from ashore.local import LocalAws
+from ashore.local.export_writer import write_export
+
+SEED = 11
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """A folder to work in, and a database."""
+
+    folder: Path
+    dsn: str
+
+    def run(self, *arguments: str, exit_code: int = 0, environ: Mapping[str, str] | None = None) -> str:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASHORE_", "PG", "AWS_"))}
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=self.folder,
+            env=kept | {"ASHORE_POSTGRES": self.dsn} | dict(environ or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=110,
+        )
+        assert exit_code == done.returncode, done.stdout + done.stderr
+        return done.stdout
+
+    def json(self, *arguments: str, exit_code: int = 0) -> Any:
+        return json.loads(self.run("ashore", "--json", *arguments, exit_code=exit_code))
+
+    def export(self, table: GoldTable) -> list[str]:
+        """Write an export of the table; the arguments that say what it is."""
+        items = (json.dumps(item).encode() for _, item in table.items)
+        write_export(self.folder / "exported", items, files=3)
+        told = [argument for name, kind in table.key for argument in ("--key", f"{name}:{kind}")]
+        told += [argument for names in table.indexes.values() for argument in ("--index", ",".join(names))]
+        return ["--export", "exported", *told]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, postgres_dsn: str) -> Desk:
+    return Desk(folder=tmp_path, dsn=postgres_dsn)
+
+
+@pytest.mark.parametrize("name", styles)
+def test_what_is_proposed_is_loaded_and_verified_as_it_is(name: str, desk: Desk) -> None:
+    table = styles[name](Values(SEED), 300)
+    assessed = desk.json("assess", *desk.export(table), "--all", "--out", "project")
+    assert assessed["proposal"]["complete"]
+    project = Desk(folder=desk.folder / "project", dsn=desk.dsn)
+    project.run("alembic", "upgrade", "head")
+
+    loaded = project.json("load")
+    verified = project.json("verify", "--witness-all")
+
+    assert [] == loaded["rejected"]
+    assert [] == loaded["findings"]
+    assert len(table.items) == loaded["items"]
+    assert {"rows", "copy"} >= {one["outcome"] for one in loaded["counts"]}
+    assert 0 == verified["total_differences"]
+
+
+def test_a_sample_is_loaded_too_and_loses_nothing(desk: Desk) -> None:
+    table = styles["clinic"](Values(SEED), 1_000)
+    assessed = desk.json("assess", *desk.export(table), "--sample", "200", "--out", "project")
+    proposal = assessed["proposal"]
+    assert not proposal["complete"]
+    assert 200 >= proposal["items_read"]
+    required = [
+        column["name"]
+        for entity in proposal["entities"]
+        for column in entity["columns"]
+        if not column["nullable"] and column["path"] is not None
+    ]
+    assert [] == required
+    assert not any(key["enforced"] for entity in proposal["entities"] for key in entity["foreign_keys"])
+    project = Desk(folder=desk.folder / "project", dsn=desk.dsn)
+    project.run("alembic", "upgrade", "head")
+
+    loaded = project.json("load", "--max-rejected", "100%")
+    verified = project.json("verify", "--witness-all")
+
+    assert {"unmatched"} >= {one["reason"] for one in loaded["rejected"]}, "a key that was not in the sample"
+    assert 10 >= sum(one["items"] for one in loaded["rejected"])
+    assert 0 == verified["total_differences"]
+
+
+def test_a_sample_of_a_table_reads_no_more_than_was_announced(desk: Desk, dynamodb_local: LocalAws) -> None:
+    table = styles["shop"](Values(SEED), 3_000)
+    client = dynamodb_local.client("dynamodb")
+    attributes = ["PK", "SK", "GSI1PK", "GSI1SK"]
+    client.create_table(
+        TableName="shop",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "gsi1",
+                "KeySchema": [
+                    {"AttributeName": "GSI1PK", "KeyType": "HASH"},
+                    {"AttributeName": "GSI1SK", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for start in range(0, len(table.items), 25):
+        puts: Any = [{"PutRequest": {"Item": item}} for _, item in table.items[start : start + 25]]
+        client.batch_write_item(RequestItems={"shop": puts})
+
+    announced = json.loads(
+        desk.run(
+            "ashore",
+            "assess",
+            "--table",
+            "shop",
+            "--sample",
+            "300",
+            "--dry-run",
+            "--json",
+            environ=dynamodb_local.environment,
+        )
+    )
+    found = json.loads(
+        desk.run("ashore", "assess", "--table", "shop", "--sample", "300", "--json", environ=dynamodb_local.environment)
+    )
+
+    assert 300 == announced["items"]
+    assert 0 < found["items_read"] <= announced["items"]
+    assert 0 < found["read_units"] <= announced["read_units"]
+    names = {one["name"]: one["items"] for one in found["proposal"]["entities"]}
+    assert {"order", "customer", "line", "product"} <= names.keys(), (found["items_read"], names)
+    orders = next(one for one in found["proposal"]["entities"] if one["name"] == "order")
+    assert [["order_id", "gsi1_sk"]] == [index["columns"] for index in orders["indexes"] if "gsi1" in index["because"]]
+
+
+def test_edits_stay_and_what_they_do_not_take_is_told(desk: Desk) -> None:
+    table = styles["library"](Values(SEED), 200)
+    arguments = [*desk.export(table), "--all", "--out", "project"]
+    desk.json("assess", *arguments)
+    path = desk.folder / "project" / "entities.py"
+    edited = path.read_text() + "\n# reviewed\n"
+    path.write_text(edited)
+
+    same = desk.json("assess", *arguments)
+    assert [] == same["drift"]["findings"]
+    assert edited == path.read_text()
+
+    without = "\n".join(line for line in edited.splitlines() if '"pages"' not in line)
+    path.write_text(without)
+    differs = desk.json("assess", *arguments, exit_code=1)
+    assert ["pages" in one["what"] for one in differs["drift"]["findings"]].count(True) == 1
+    assert without == path.read_text()
+
+
+def test_a_dry_run_says_what_would_be_read_and_writes_nothing(desk: Desk) -> None:
+    arguments = desk.export(styles["bank"](Values(SEED), 200))
+    told = desk.json("assess", *arguments, "--sample", "50", "--dry-run", "--out", "project")
+    assert told["dry_run"]
+    assert 50 == told["items"]
+    assert not (desk.folder / "project").exists()
+
+
+def test_values_are_masked_unless_they_are_asked_for(desk: Desk) -> None:
+    table = styles["shop"](Values(SEED), 200)
+    arguments = [*desk.export(table), "--all", "--json"]
+    secret = next(item["fullName"]["S"] for label, item in table.items if label == "customer")
+    assert secret not in desk.run("ashore", "assess", *arguments)
+    shown = json.loads(desk.run("ashore", "assess", *arguments, "--show-values"))
+    customers = next(one for one in shown["proposal"]["entities"] if one["name"] == "customer")
+    examples = next(one["examples"] for one in customers["evidence"] if one["path"] == "fullName")
+    names = {item["fullName"]["S"] for label, item in table.items if label == "customer"}
+    assert set(examples) <= names
+
+
+def test_a_key_that_items_leave_open_has_to_be_named(desk: Desk) -> None:
+    rows = [{"a": {"S": f"x{number}"}, "b": {"S": f"y{number}"}} for number in range(20)]
+    write_export(desk.folder / "exported", (json.dumps(row).encode() for row in rows), files=1)
+    error = desk.json("assess", "--export", "exported", exit_code=2)["error"]
+    assert "ASH721" == error["code"]
+    assert "--key" in error["hint"]
+    assert 2 == len(desk.json("assess", "--export", "exported", "--key", "a")["proposal"]["entities"][0]["columns"])
