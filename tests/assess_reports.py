@@ -158,8 +158,7 @@ HOSTILE: Final = (
     "http://example.org www.example.org @someone",
     "名前 שם naïve 🙂",
     "\\|\\",
-    "",
-    " ",
+    "  ",
 )
 
 

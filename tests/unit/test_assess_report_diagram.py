@@ -106,9 +106,19 @@ def test_keys_and_references_are_drawn_of_wide_tables_too() -> None:
         assert table.more == 40 - MOST_COLUMNS
 
 
-def test_a_hundred_tables_are_drawn() -> None:
-    picture = drawn(schema_of(wide(100)))
-    assert classes(picture).count("node record") == 100
+def test_tables_that_refer_to_nothing_stand_in_rows() -> None:
+    alone = tuple(replace(PROPOSAL.entities[4], name=f"counter_{place}") for place in range(8))
+    picture = drawn(schema_of(replace(PROPOSAL, entities=alone)))
+    _, _, width, height = map(float, picture.get("viewBox", "").split())
+    assert width > 2 * height
+    assert classes(picture).count("node setting") == 8
+
+
+def test_a_hundred_tables_are_drawn_again_and_again() -> None:
+    first, *others = (svg(schema_of(wide(100))) for _ in range(3))
+    assert first is not None
+    assert first.count('class="node record"') == 100
+    assert others == [first, first]
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 import pytest
@@ -99,7 +98,7 @@ def test_hostile_names_are_read_as_they_are(name: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(st.sampled_from("ab \\`|*_<>[]()!#&~-+=.1:/{}$@\n\u202e\"'"), max_size=12))
+@given(st.text(st.sampled_from("ab \\`|*_<>[]()!#&~-+=.1:/{}$@\n\u202e\"'"), min_size=1, max_size=12))
 def test_any_name_leaves_the_structure_as_it_is(name: str) -> None:
     check_hostile(name)
 
@@ -110,15 +109,13 @@ def test_a_name_is_the_same_after_it_was_read(name: str) -> None:
     for in_table in (False, True):
         written = f"x {code_text(name, in_table=in_table)} y"
         tokens = parsed(f"| h |\n|---|\n| {written} |" if in_table else written)
-        (line,) = (token for token in tokens if token.type == "inline" and (token.children or ())[0].content != "h")
-        assert f"x {name} y" == "".join(
-            html.unescape(child.content) for child in line.children or () if child.type != "html_inline"
-        )
+        (line,) = (token for token in tokens if token.type == "inline" and token.content != "h")
+        assert f"x {name} y" == "".join(child.content for child in line.children or () if child.type != "html_inline")
     (line,) = (token for token in parsed(f"x {plain_text(name)}y") if token.type == "inline")
     assert f"x {name}y" == "".join(child.content for child in line.children or ())
 
 
-@pytest.mark.parametrize("text", ["- a", "+ a", "1. a", "12) a", "---", "# a", "> a", "98.2 % of it", "=== "])
+@pytest.mark.parametrize("text", ["- a", "+ a", "1. a", "12) a", "---", "# a", "> a", "98.2 % of it", "===", "    a"])
 def test_a_sentence_begins_no_block(text: str) -> None:
     tokens = parsed(first_words(plain_text(text)))
     assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ashore.dynamodb import errors
-from ashore.dynamodb.access import check_access, required_permissions
+from ashore.dynamodb.access import assess_permissions, check_access, required_permissions
 from ashore.dynamodb.export import ExportSource
 from ashore.dynamodb.faults import Request, error_of, kind_of
 from ashore.dynamodb.scan import TableSource
@@ -156,3 +156,11 @@ def test_codes_of_errors_are_unique() -> None:
     ]
 
     assert len(found) == len(set(found))
+
+
+def test_assessment_asks_for_no_more_than_to_read_and_to_look_around() -> None:
+    table, around = assess_permissions(TableSource(table="court", region="eu-central-1"))
+
+    assert "arn:aws:dynamodb:eu-central-1:*:table/court" == table["Resource"]
+    assert all(action.partition(":")[2].startswith(("Describe", "Scan")) for action in table["Action"])
+    assert ["cloudwatch:GetMetricData", "lambda:ListEventSourceMappings"] == around["Action"]

@@ -41,7 +41,8 @@ class Column:
     """A column, the attribute that fills it, and why it is so.
 
     `path` is the attribute's name, or a path of names into a map; None for a column that the key (or only a derived
-    attribute) fills. `present` is the share of the entity's items that give it a value.
+    attribute) fills. `present` is the share of the entity's items that give it a value, `average_bytes` how long its
+    values are as JSON text or digits.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     nullable: bool
     because: str
     present: float = 1.0
+    average_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

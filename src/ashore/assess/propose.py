@@ -182,7 +182,7 @@ def _crossing_groups(entities: Sequence[Entity]) -> tuple[tuple[str, ...], ...]:
                 joined = group_of[entity.name] | group_of.get(key.target, set())
                 for name in joined:
                     group_of[name] = joined
-    return tuple(sorted({tuple(sorted(group)) for group in group_of.values()}))
+    return tuple(sorted({tuple(sorted(group)) for group in group_of.values() if len(group) > 1}))
 
 
 def _questions(entities: Sequence[Entity]) -> tuple[str, ...]:

@@ -54,11 +54,21 @@ def key_table(kind: Kind, keys: KeyColumns, key_types: Sequence[str]) -> list[Co
     columns = []
     for name in keys.names:
         placeholder = keys.placeholder(kind.main, name)
-        choice = key_column(key_census(kind, keys, name), key_types[placeholder[0] == "s"])
+        census = key_census(kind, keys, name)
+        choice = key_column(census, key_types[placeholder[0] == "s"])
         if choice.kind is None:
             message = "a key always has a column"
             raise AssertionError(message)
-        columns.append(Column(name=name, kind=choice.kind, path=None, nullable=False, because=choice.because))
+        columns.append(
+            Column(
+                name=name,
+                kind=choice.kind,
+                path=None,
+                nullable=False,
+                because=choice.because,
+                average_bytes=round(census.bytes / census.present, 1),
+            )
+        )
     return columns
 
 
@@ -105,6 +115,7 @@ def _add(table: Table, one: AttributeCensus, attribute: str, *, items: int, is_t
             nullable=not required,
             because=because,
             present=(one.present - one.kinds.get("NULL", 0)) / max(items, 1),
+            average_bytes=round(one.bytes / max(one.present, 1), 1),
         )
     )
 

@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Final
 import sqlalchemy as sa
 
 from ashore.assess.proposal import Proposal
+from ashore.assess.report.assessment import Assessment
+from ashore.assess.report.html import as_html
+from ashore.assess.report.markdown import as_markdown
 from ashore.assess.write_declaration import MODULE, entities_py
 from ashore.assess.write_revision import ALEMBIC_INI, ENV_PY, FOLDER, SCRIPT_MAKO, first_revision
 from ashore.assess.write_settings import ashore_toml
@@ -20,6 +23,8 @@ from ashore.errors import AshoreError
 
 DECLARATION: Final = f"{MODULE}.py"
 PROPOSED: Final = f"{MODULE}.proposed.py"
+REPORT_HTML: Final = "report.html"
+REPORT_MARKDOWN: Final = "report.md"
 _ALEMBIC_INI: Final = "alembic.ini"
 _PROPOSED_HEAD: Final = (
     f"# What `ashore assess` would write now. Take from it what {DECLARATION} lacks; it is replaced.\n"
@@ -86,6 +91,17 @@ def write_project(proposal: Proposal, folder: Path, items_from: ItemsFrom, aws: 
         unchanged=tuple(name for name, there in found.items() if there == files[name]),
         kept=tuple(name for name, there in found.items() if there not in {None, files[name]}),
     )
+
+
+def write_reports(assessment: Assessment, folder: Path) -> tuple[str, ...]:
+    """Write the report as HTML and as Markdown, in place of those that are there; return their names.
+
+    Raises:
+        CannotWriteProject: The file system refused.
+    """
+    for name, text in ((REPORT_HTML, as_html(assessment)), (REPORT_MARKDOWN, as_markdown(assessment))):
+        _replace(folder / name, text)
+    return REPORT_HTML, REPORT_MARKDOWN
 
 
 def _compiled(declaration: str) -> sa.MetaData:

@@ -89,6 +89,9 @@ def assess(  # noqa: PLR0913 (a command's parameters are its options)
     return 1 if result.drift is not None and result.drift.findings else 0
 
 
+_verdicts = {"cross": "cross to PostgreSQL", "stay": "stay on DynamoDB", "undecided": "undecided"}
+
+
 def _announce(announced: Announced, *, as_json: bool) -> None:
     from ashore.cli.output import print_json, say  # noqa: PLC0415
 
@@ -124,6 +127,10 @@ def _show(result: Result, *, as_json: bool) -> None:
     if proposal.rules:
         left = sum(rule.items for rule in proposal.rules)
         out.print(f"{left:,} items are like nothing else: see not_yet in entities.py", markup=False)
+    verdict = result.assessment.verdict
+    out.print(f"verdict: {_verdicts[verdict.word]}", markup=False)
+    for reason in verdict.reasons:
+        out.print(f"  {reason}", markup=False)
     for hazard in proposal.hazards:
         out.print(f"{hazard.severity}: {hazard.what}\n  {hazard.hint}", markup=False)
     if result.drift is not None:

@@ -67,8 +67,9 @@ def rds_bill(total_bytes: int, peak_requests_per_s: float, *, zones: int = 2) ->
             line("Storage", zones * disk, rds_storage, f"{zones} × {disk:,.0f} GB"),
         ),
         notes=(
-            f"prices of {region}; memory for {hot_share:.0%} of {total_bytes / gigabyte:,.1f} GB,"
-            f" a core for {requests_a_core:,} requests a second at the peak",
+            f"prices of {region}",
+            f"memory for {hot_share:.0%} of {total_bytes / gigabyte:,.1f} GB",
+            f"a core for {requests_a_core:,} requests a second at the peak",
         ),
     )
 

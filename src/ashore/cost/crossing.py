@@ -29,10 +29,10 @@ measured: Final = MeasuredRate(
     items_per_s=131_440 / 2,
     rows_indexed_per_s=10_000_000 / 9.19,
     item_bytes=1155,
-    where="10,000,000 flat items of 1,155 bytes from an export, 2 workers beside PostgreSQL 18 on 2 cores of an AMD EPYC",
+    where="10,000,000 flat items of 1,155 bytes of an export, 2 workers and PostgreSQL 18 on 2 cores of an AMD EPYC",
     as_of="2026-11-24",
 )
-"""`bench/results/load-flat-10000000.json`: one primary key, nothing else on the machine, PostgreSQL on the same disk."""
+"""`bench/results/load-flat-10000000.json`: one primary key, PostgreSQL on the same machine and disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

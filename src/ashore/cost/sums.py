@@ -14,7 +14,7 @@ When = Literal["now", "after", "once"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """`amount` dollars = `quantity` (in `unit`) × `unit_price`. `formula` says the same, with where `quantity` is from."""
+    """`amount` dollars = `quantity` (in `unit`) × `unit_price`; `formula` says it with where `quantity` is from."""
 
     what: str
     quantity: float

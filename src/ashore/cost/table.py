@@ -64,7 +64,9 @@ def table_bill(
         lines.append(line("Point-in-time recovery", held, recovery, "table and indexes"))
     if stream_readers:
         calls = stream_readers * 4 * _seconds_a_month / 1e6
-        lines.append(line("Stream reads", calls, stream_reads, f"{stream_readers} readers × 4 calls a second, one shard"))
+        lines.append(
+            line("Stream reads", calls, stream_reads, f"{stream_readers} readers × 4 calls a second, one shard")
+        )
     return Bill(title="DynamoDB", when="now", lines=tuple(lines), notes=tuple(_notes(uses, has_recovery, replicas)))
 
 

@@ -47,7 +47,10 @@ class Consumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFacts:
-    """The size and use of a secondary index; `items` and `bytes` are as old as those of `TableInfo`. The units are None on demand, and for a local index, which has none."""
+    """The size and use of a secondary index; `items` and `bytes` are as old as those of `TableInfo`.
+
+    The units are None on demand, and for a local index, which has none of its own.
+    """
 
     name: str
     is_global: bool

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ashore import __version__
 from ashore.assess.drift import Drift, compare
+from ashore.assess.hazards import hazards
 from ashore.assess.proposal import Proposal
-from ashore.assess.write_project import PROPOSED, write_project
+from ashore.assess.report.assessment import Assessment, as_json
+from ashore.assess.write_project import PROPOSED, write_project, write_reports
 from ashore.config.settings import Settings
 from ashore.dynamodb.export import ExportSource
+from ashore.dynamodb.facts import TableFacts, table_facts
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.table import TableInfo
 from ashore.errors import Problem, SettingsError
 from ashore.mapping.declared import PlanReference
 from ashore.observe.events import Emit, silent
 from ashore.pipeline.assess import Assessed, assess
+from ashore.pipeline.assess_costs import costs_of
+from ashore.pipeline.assess_facts import observations, pairs
 from ashore.pipeline.project import plan_of
 
 
@@ -33,22 +40,28 @@ class Order:
     indexes: tuple[str, ...] = ()
     out: Path | None = None
     show_values: bool = False
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What was read and proposed; the paths of the files that were written; how an edited declaration differs."""
 
-    proposal: Proposal
+    assessment: Assessment
     items_read: int
     read_units: float
     written: tuple[str, ...] = ()
     drift: Drift | None = None
 
+    @property
+    def proposal(self) -> Proposal:
+        """The entities and all that belongs to them."""
+        return self.assessment.proposal
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "proposal": asdict(self.proposal),
+            **as_json(self.assessment),
             "items_read": self.items_read,
             "read_units": self.read_units,
             "written": list(self.written),
@@ -86,10 +99,24 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
         CannotWriteProject: A file cannot be written; those before it stay.
         AshoreError: As the source does.
     """
+    facts = _facts(order)
     assessed = _assess(order, emit)
     read = assessed.survey
+    ttl = None if facts is None else facts.info.ttl_attribute
+    seen = observations(read, ttl=ttl, now=order.now.timestamp())
+    assessed = replace(assessed, proposal=replace(assessed.proposal, hazards=hazards(facts, seen)))
+    costs = costs_of(assessed.proposal, facts, workers=order.settings.workers)
+    assessment = Assessment(
+        proposal=assessed.proposal,
+        verdict=costs.verdict,
+        version=__version__,
+        read_at=order.now,
+        facts=() if facts is None else tuple(pairs(facts)),
+        costs=costs.sections,
+        show_values=order.show_values,
+    )
     if order.out is None:
-        return Result(proposal=assessed.proposal, items_read=read.items_read, read_units=read.read_units)
+        return Result(assessment=assessment, items_read=read.items_read, read_units=read.read_units)
     items_from = order.settings.items_from
     if items_from is None:
         message = "there was something to read"
@@ -99,13 +126,18 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
     if PROPOSED in files.written:
         declared = plan_of(PlanReference(declarations="entities:source", folder=order.out))
         drift = compare(declared, assessed.proposal)
+    reports = write_reports(assessment, order.out)
     return Result(
-        proposal=assessed.proposal,
+        assessment=assessment,
         items_read=read.items_read,
         read_units=read.read_units,
-        written=tuple(str(order.out / name) for name in files.written),
+        written=tuple(str(order.out / name) for name in (*files.written, *reports)),
         drift=drift,
     )
+
+
+def _facts(order: Order) -> TableFacts | None:
+    return table_facts(order.source.table, order.source.aws) if isinstance(order.source, TableSource) else None
 
 
 def _assess(order: Order, emit: Emit) -> Assessed:
