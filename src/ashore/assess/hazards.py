@@ -80,7 +80,7 @@ def _hazards_of_items(seen: Observations) -> Iterator[Hazard]:
         yield Hazard(
             severity="warning",
             what=f"{seen.nul_items:,} items hold U+0000, which PostgreSQL's text cannot",
-            hint='the proposal keeps such values in residue, with a NULL column; unfit="strip" takes U+0000 out instead',
+            hint='the proposal keeps such values in residue, their column is NULL; unfit="strip" takes U+0000 out',
         )
 
 

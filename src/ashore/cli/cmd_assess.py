@@ -11,6 +11,7 @@ import typer
 from ashore.cli import options
 
 if TYPE_CHECKING:
+    from ashore.assess.report.assessment import Assessment
     from ashore.pipeline.assess import Announced
     from ashore.pipeline.assess_project import Result
 
@@ -36,6 +37,16 @@ def assess(  # noqa: PLR0913 (a command's parameters are its options)
     index: Annotated[
         list[str] | None,
         typer.Option("--index", metavar="ATTRIBUTE[,ATTRIBUTE]", help="The key of a secondary index; for an export."),
+    ] = None,
+    code: Annotated[
+        Path | None,
+        typer.Option(
+            "--code",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Source code to search for what uses each entity.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write the project and the report here.")
@@ -80,6 +91,7 @@ def assess(  # noqa: PLR0913 (a command's parameters are its options)
                 read_units=announced.read_units,
                 key=attributes_of(key or ()),
                 indexes=tuple(index or ()),
+                code=code,
                 out=out,
                 show_values=show_values,
             ),
@@ -127,12 +139,30 @@ def _show(result: Result, *, as_json: bool) -> None:
     if proposal.rules:
         left = sum(rule.items for rule in proposal.rules)
         out.print(f"{left:,} items are like nothing else: see not_yet in entities.py", markup=False)
-    verdict = result.assessment.verdict
+    _show_judgement(result.assessment)
+    _show_files(result)
+
+
+def _show_judgement(assessment: Assessment) -> None:
+    from ashore.cli.output import console  # noqa: PLC0415
+
+    out = console()
+    verdict = assessment.verdict
     out.print(f"verdict: {_verdicts[verdict.word]}", markup=False)
     for reason in verdict.reasons:
         out.print(f"  {reason}", markup=False)
-    for hazard in proposal.hazards:
+    if assessment.code is not None:
+        unnamed = sorted(name for name, uses in assessment.code.items() if not uses)
+        named = len(assessment.code) - len(unnamed)
+        out.print(f"code: names {named} of the entities; no file names {', '.join(unnamed) or 'none'}", markup=False)
+    for hazard in assessment.proposal.hazards:
         out.print(f"{hazard.severity}: {hazard.what}\n  {hazard.hint}", markup=False)
+
+
+def _show_files(result: Result) -> None:
+    from ashore.cli.output import console  # noqa: PLC0415
+
+    out = console()
     if result.drift is not None:
         for finding in result.drift.findings:
             out.print(f"differs: {finding.where}: {finding.what}\n  {finding.hint}", markup=False)

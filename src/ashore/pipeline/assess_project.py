@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ashore import __version__
+from ashore.assess.code import code_map
+from ashore.assess.code_files import source_files
 from ashore.assess.drift import Drift, compare
 from ashore.assess.hazards import hazards
 from ashore.assess.proposal import Proposal
@@ -38,6 +40,7 @@ class Order:
     read_units: float
     key: tuple[tuple[str, str], ...] = ()
     indexes: tuple[str, ...] = ()
+    code: Path | None = None
     out: Path | None = None
     show_values: bool = False
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -113,6 +116,7 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
         read_at=order.now,
         facts=() if facts is None else tuple(pairs(facts)),
         costs=costs.sections,
+        code=None if order.code is None else code_map(source_files(order.code), assessed.proposal),
         show_values=order.show_values,
     )
     if order.out is None:
