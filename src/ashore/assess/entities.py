@@ -9,7 +9,7 @@ from typing import Any, Final
 from ashore.assess.derive import constants_of, derived_of
 from ashore.assess.keys import KeyColumns, key_columns, pattern, roots_of
 from ashore.assess.kinds import CopyOf, Group, Kind
-from ashore.assess.naming import table_names
+from ashore.assess.naming import is_root, table_names
 from ashore.assess.proposal import Column, Copies, Derived, Entity, KeyPattern, Role
 from ashore.assess.relations import Target, Values, foreign_keys, indexes
 from ashore.assess.routing import placeholder_names
@@ -72,7 +72,7 @@ def entities_of(kinds: Sequence[Kind], context: Context, strays: Sequence[tuple[
     for draft in drafts:
         draft.primary = _primary_key(draft, roots, complete=context.complete)
     targets = [
-        Target(draft.name, value)
+        Target(draft.name, value, is_root(draft.kind))
         for draft in drafts
         if len(draft.primary) == 1 and not draft.kind.main.only_keys
         for value in draft.values()
@@ -126,7 +126,7 @@ def _primary_key(draft: Draft, roots: Sequence[Draft], *, complete: bool) -> tup
         return names
     values = {one.column.name: one for one in draft.values()}
     own = values[names[-1]]
-    if own.column.kind != "uuid" or not complete or not own.census.sketch.unique or draft.kind.items < 2:
+    if not _is_id(own) or not complete or not own.census.sketch.unique or draft.kind.items < 2:
         return names
     for root in roots:
         looked_at, hits = own.census.sketch.contained_in(key_census(root.kind, root.keys, root.keys.names[0]).sketch)
@@ -156,6 +156,10 @@ def _forms_of(entity: Entity) -> list[tuple[Pattern, Pattern | None]]:
 
 def _without_targets(entity: Entity, names: set[str]) -> Entity:
     return replace(entity, foreign_keys=tuple(key for key in entity.foreign_keys if key.target in names))
+
+
+def _is_id(one: Values) -> bool:
+    return one.column.kind == "uuid" or set(one.census.forms) == {"ulid"}
 
 
 def _write_forms_where_needed(drafts: Sequence[Draft], strays: Sequence[tuple[str, str | None]]) -> None:

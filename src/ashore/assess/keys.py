@@ -15,6 +15,9 @@ MOSTLY: Final = 0.95
 """The share of the items in which an attribute repeats a key; the residue keeps the others' own value."""
 
 _written: Final = frozenset({"uuid", "ulid", "integer", "digits", "date", "timestamp", "local"})
+_says_nothing: Final = frozenset(
+    {"pk", "sk", "p_k", "s_k", "hash", "range", "hash_key", "range_key", "partition_key", "sort_key", "key"}
+)
 _suffix: Final = {"date": "date", "timestamp": "at", "local": "at"}
 
 
@@ -52,7 +55,7 @@ def key_columns(kind: Kind, key_types: tuple[str, ...], roots: Mapping[str, str]
         else:
             form = main.form_of(placeholder)
             ending = _suffix.get(form, "id" if key_types[placeholder[0] == "s"] == "S" or label else "key")
-            wanted = f"{label}_{ending}" if label else _unlabelled(placeholder, ending)
+            wanted = f"{label}_{ending}" if label else _unlabelled(placeholder, ending, main.keys.names)
         name = unique_name(wanted, columns.names)
         columns.names.append(name)
         if attribute is not None:
@@ -63,7 +66,11 @@ def key_columns(kind: Kind, key_types: tuple[str, ...], roots: Mapping[str, str]
     return columns
 
 
-def _unlabelled(placeholder: str, ending: str) -> str:
+def _unlabelled(placeholder: str, ending: str, attributes: Sequence[str]) -> str:
+    """After the key attribute, unless that only says that it is one."""
+    name = snake_case(attributes[placeholder[0] == "s"])
+    if name not in _says_nothing and placeholder[1:] == "0":
+        return name
     return {"p": "partition", "s": "sort"}[placeholder[0]] + f"_{ending}"
 
 

@@ -98,9 +98,16 @@ def _is_word(text: str) -> bool:
 
 def _short(words: tuple[list[str], list[str]]) -> str:
     first, second = words
-    if second and second != first and not (len(second) == 1 and second[0] in _vague):
+    if second and second != first and not (first and len(second) == 1 and second[0] in _vague):
         return second[-1]
     return "_".join(first)
+
+
+def is_root(kind: Kind) -> bool:
+    """Whether the items are the things that their keys name: a key that is one value, and nothing said of a part."""
+    first, second = _words(kind)
+    is_one = len(kind.main.distinct_placeholders) == 1 and not kind.main.only_keys
+    return is_one and (not second or second == first or (len(second) == 1 and second[0] in _vague))
 
 
 _vague: Final = frozenset(

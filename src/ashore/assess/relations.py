@@ -9,6 +9,7 @@ from typing import Final
 from ashore.assess.census import AttributeCensus
 from ashore.assess.naming import LONGEST
 from ashore.assess.proposal import Column, Derived, ForeignKey, Index
+from ashore.assess.tokens import tokens_of
 
 FOUND: Final = 0.5
 """The share of the values looked at that must be keys of the other entity before it is taken for a reference."""
@@ -26,15 +27,14 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An entity that can be referred to: its one key column and the values of it."""
+    """An entity that can be referred to: its one key column and the values of it.
+
+    `is_root`: of several with the same keys, the one that others refer to.
+    """
 
     entity: str
     values: Values
-
-    @property
-    def is_root(self) -> bool:
-        """Whether the key is named after the entity: of several with the same keys, the one that others refer to."""
-        return self.values.column.name.startswith(self.entity)
+    is_root: bool
 
 
 def foreign_keys(
@@ -64,10 +64,16 @@ def foreign_keys(
                 target_columns=(target.values.column.name,),
                 looked_at=looked_at,
                 missing=looked_at - hits,
-                enforced=complete and looked_at == hits and same_type and one.census.sketch.complete,
+                enforced=complete and same_type and _is_proven(one, target),
             )
         )
     return found
+
+
+def _is_proven(one: Values, target: Target) -> bool:
+    """Whether every value there is was found, as it stands."""
+    looked_at, hits = one.census.sketch.contained_in(target.values.census.sketch)
+    return looked_at == hits and one.census.sketch.complete
 
 
 def _may_refer(one: Values, target: Target, own: Target | None) -> bool:
@@ -82,6 +88,8 @@ def _hits(one: Values, target: Target) -> tuple[int, int]:
     if mine is None or mine == "none" or mine != theirs:
         return 0, 0
     looked_at, hits = one.census.sketch.contained_in(target.values.census.sketch)
+    if looked_at and not hits:
+        looked_at, hits = _hits_behind_a_label(one.census, target.values.census)
     if not looked_at:
         return 0, 0
     distinct, keys = one.census.sketch.distinct(), target.values.census.sketch.distinct()
@@ -92,6 +100,23 @@ def _hits(one: Values, target: Target) -> tuple[int, int]:
     if not is_number and set(one.census.forms) != {"uuid"} and not named_alike and distinct < 2:
         return 0, 0
     return looked_at, hits
+
+
+def _hits_behind_a_label(one: AttributeCensus, keys: AttributeCensus) -> tuple[int, int]:
+    """As `Sketch.contained_in`, for texts such as ``DOCTOR#7`` whose end, behind one and the same label, is a key."""
+    if not keys.sketch.complete:
+        return 0, 0
+    ends = set()
+    labels = set()
+    for text in one.sketch.values():
+        tokens, segments = tokens_of(text)
+        if [token.kind for token in tokens[:2]] != ["word", "separator"]:
+            return 0, 0
+        labels.add(segments[0] + tokens[1].text)
+        ends.add(text[len(segments[0]) + len(tokens[1].text) :])
+    if len(labels) != 1:
+        return 0, 0
+    return len(ends), len(ends & keys.sketch.values())
 
 
 def indexes(

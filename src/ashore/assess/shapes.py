@@ -153,7 +153,11 @@ def _decided(
     for row in rows:
         by_name[row.tokens[place]].append(row)
     value = ((Part(form="text"),), rows)
-    if _is_behind_label(rows[0], place) or len(by_name) > max(_most_names, 0.02 * len(rows)):
+    if (
+        _is_behind_label(rows[0], place)
+        or _is_numbered(rows, place)
+        or len(by_name) > max(_most_names, 0.02 * len(rows))
+    ):
         yield value
         return
     labels = _is_label(rows[0], place)
@@ -203,6 +207,13 @@ def _is_behind_label(row: _Row, place: int) -> bool:
     """Whether this is the value of a label, and the last segment: ``petitions`` in ``section|petitions``."""
     start, end = (0, row.boundary) if place < row.boundary else (row.boundary, len(row.tokens))
     return place == end - 1 and place - 2 >= start and row.tokens[place - 2].kind == "word"
+
+
+def _is_numbered(rows: list[_Row], place: int) -> bool:
+    """Whether this is a part of a key that says a word and a number, as th-0001 in ``16#th-0001``: one value."""
+    start, end = (0, rows[0].boundary) if place < rows[0].boundary else (rows[0].boundary, len(rows[0].tokens))
+    tokens = {row.tokens[place] for row in rows}
+    return end - start > 1 and all(token.kind == "tail" and token.form in {"integer", "digits"} for token in tokens)
 
 
 def _merged(parts: Parts) -> Parts:
