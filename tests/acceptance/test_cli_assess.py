@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from ashore.bench.gold.measure import styles
-from ashore.bench.gold.table import GoldTable, Values
 from ashore.local import LocalAws
 from ashore.local.export_writer import write_export
+from ashore.local.styles import LabelledTable, make, styles
 
 SEED = 11
 
@@ -45,10 +44,9 @@ class Desk:
     def json(self, *arguments: str, exit_code: int = 0) -> Any:
         return json.loads(self.run("ashore", "--json", *arguments, exit_code=exit_code))
 
-    def export(self, table: GoldTable) -> list[str]:
+    def export(self, table: LabelledTable) -> list[str]:
         """Write an export of the table; the arguments that say what it is."""
-        items = (json.dumps(item).encode() for _, item in table.items)
-        write_export(self.folder / "exported", items, files=3)
+        write_export(self.folder / "exported", table.raw(), files=3)
         told = [argument for name, kind in table.key for argument in ("--key", f"{name}:{kind}")]
         told += [argument for names in table.indexes.values() for argument in ("--index", ",".join(names))]
         return ["--export", "exported", *told]
@@ -61,7 +59,7 @@ def desk(tmp_path: Path, postgres_dsn: str) -> Desk:
 
 @pytest.mark.parametrize("name", styles)
 def test_what_is_proposed_is_loaded_and_verified_as_it_is(name: str, desk: Desk) -> None:
-    table = styles[name](Values(SEED), 300)
+    table = make(name, size=300, seed=SEED)
     assessed = desk.json("assess", *desk.export(table), "--all", "--out", "project")
     assert assessed["proposal"]["complete"]
     project = Desk(folder=desk.folder / "project", dsn=desk.dsn)
@@ -78,7 +76,7 @@ def test_what_is_proposed_is_loaded_and_verified_as_it_is(name: str, desk: Desk)
 
 
 def test_a_sample_is_loaded_too_and_loses_nothing(desk: Desk) -> None:
-    table = styles["clinic"](Values(SEED), 1_000)
+    table = make("tribunal", size=1_000, seed=SEED)
     assessed = desk.json("assess", *desk.export(table), "--sample", "200", "--out", "project")
     proposal = assessed["proposal"]
     assert not proposal["complete"]
@@ -103,16 +101,16 @@ def test_a_sample_is_loaded_too_and_loses_nothing(desk: Desk) -> None:
 
 
 def test_a_sample_of_a_table_reads_no_more_than_was_announced(desk: Desk, dynamodb_local: LocalAws) -> None:
-    table = styles["shop"](Values(SEED), 3_000)
+    table = make("webshop", size=3_000, seed=SEED)
     client = dynamodb_local.client("dynamodb")
     attributes = ["PK", "SK", "GSI1PK", "GSI1SK"]
     client.create_table(
-        TableName="shop",
+        TableName="webshop",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
         KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": "gsi1",
+                "IndexName": "GSI1",
                 "KeySchema": [
                     {"AttributeName": "GSI1PK", "KeyType": "HASH"},
                     {"AttributeName": "GSI1SK", "KeyType": "RANGE"},
@@ -123,15 +121,15 @@ def test_a_sample_of_a_table_reads_no_more_than_was_announced(desk: Desk, dynamo
         BillingMode="PAY_PER_REQUEST",
     )
     for start in range(0, len(table.items), 25):
-        puts: Any = [{"PutRequest": {"Item": item}} for _, item in table.items[start : start + 25]]
-        client.batch_write_item(RequestItems={"shop": puts})
+        puts: Any = [{"PutRequest": {"Item": one.item}} for one in table.items[start : start + 25]]
+        client.batch_write_item(RequestItems={"webshop": puts})
 
     announced = json.loads(
         desk.run(
             "ashore",
             "assess",
             "--table",
-            "shop",
+            "webshop",
             "--sample",
             "300",
             "--dry-run",
@@ -140,20 +138,22 @@ def test_a_sample_of_a_table_reads_no_more_than_was_announced(desk: Desk, dynamo
         )
     )
     found = json.loads(
-        desk.run("ashore", "assess", "--table", "shop", "--sample", "300", "--json", environ=dynamodb_local.environment)
+        desk.run(
+            "ashore", "assess", "--table", "webshop", "--sample", "300", "--json", environ=dynamodb_local.environment
+        )
     )
 
     assert 300 == announced["items"]
     assert 0 < found["items_read"] <= announced["items"]
     assert 0 < found["read_units"] <= announced["read_units"]
     names = {one["name"]: one["items"] for one in found["proposal"]["entities"]}
-    assert {"order", "customer", "line", "product"} <= names.keys(), (found["items_read"], names)
-    orders = next(one for one in found["proposal"]["entities"] if one["name"] == "order")
-    assert [["order_id", "gsi1_sk"]] == [index["columns"] for index in orders["indexes"] if "gsi1" in index["because"]]
+    assert {"order", "customer", "address", "product"} <= names.keys(), (found["items_read"], names)
+    products = next(one for one in found["proposal"]["entities"] if one["name"] == "product")
+    assert ["the secondary index GSI1"] == [index["because"] for index in products["indexes"]]
 
 
 def test_edits_stay_and_what_they_do_not_take_is_told(desk: Desk) -> None:
-    table = styles["library"](Values(SEED), 200)
+    table = make("savings", size=200, seed=SEED)
     arguments = [*desk.export(table), "--all", "--out", "project"]
     desk.json("assess", *arguments)
     path = desk.folder / "project" / "entities.py"
@@ -164,15 +164,15 @@ def test_edits_stay_and_what_they_do_not_take_is_told(desk: Desk) -> None:
     assert [] == same["drift"]["findings"]
     assert edited == path.read_text()
 
-    without = "\n".join(line for line in edited.splitlines() if '"pages"' not in line)
+    without = "\n".join(line for line in edited.splitlines() if '"currency"' not in line)
     path.write_text(without)
     differs = desk.json("assess", *arguments, exit_code=1)
-    assert ["pages" in one["what"] for one in differs["drift"]["findings"]].count(True) == 1
+    assert ["currency" in one["what"] for one in differs["drift"]["findings"]].count(True) == 1
     assert without == path.read_text()
 
 
 def test_a_dry_run_says_what_would_be_read_and_writes_nothing(desk: Desk) -> None:
-    arguments = desk.export(styles["bank"](Values(SEED), 200))
+    arguments = desk.export(make("seats", size=200, seed=SEED))
     told = desk.json("assess", *arguments, "--sample", "50", "--dry-run", "--out", "project")
     assert told["dry_run"]
     assert 50 == told["items"]
@@ -180,14 +180,14 @@ def test_a_dry_run_says_what_would_be_read_and_writes_nothing(desk: Desk) -> Non
 
 
 def test_values_are_masked_unless_they_are_asked_for(desk: Desk) -> None:
-    table = styles["shop"](Values(SEED), 200)
+    table = make("webshop", size=200, seed=SEED)
     arguments = [*desk.export(table), "--all", "--json"]
-    secret = next(item["fullName"]["S"] for label, item in table.items if label == "customer")
-    assert secret not in desk.run("ashore", "assess", *arguments)
+    names = {one.item["name"]["S"] for one in table.items if one.label == "customer"}
+    masked = desk.run("ashore", "assess", *arguments)
+    assert not any(name in masked for name in names)
     shown = json.loads(desk.run("ashore", "assess", *arguments, "--show-values"))
     customers = next(one for one in shown["proposal"]["entities"] if one["name"] == "customer")
-    examples = next(one["examples"] for one in customers["evidence"] if one["path"] == "fullName")
-    names = {item["fullName"]["S"] for label, item in table.items if label == "customer"}
+    examples = next(one["examples"] for one in customers["evidence"] if one["path"] == "name")
     assert set(examples) <= names
 
 

@@ -11,12 +11,13 @@ import typer
 from rich.table import Table
 
 from ashore.bench.assess import measure_assess
+from ashore.bench.assess_gold import measure
 from ashore.bench.figures import LoadFigures
-from ashore.bench.gold.measure import measure, styles
 from ashore.bench.loads import LoadBench
 from ashore.bench.profiles import ProfileName, profiles
 from ashore.bench.query import QueryFigures, measure_queries
 from ashore.cli import options, output
+from ashore.local.styles import styles
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -136,13 +137,12 @@ def _show_gold(names: Sequence[str], seed: int, *, as_json: bool) -> int:
         output.print_json({"seed": seed, "scores": [one.as_json() for one in scores]})
     else:
         table = Table(title=f"Labelled tables, seed {seed}", title_justify="left", title_style="bold", box=None)
-        for name in ("table", "items", "grouping F1", "typed", "extra", "not as labelled"):
+        for name in ("table", "variant", "items", "grouping F1", "typed", "extra", "not as labelled"):
             table.add_column(name)
         for one in scores:
-            wrong = ", ".join([*one.wrong_types, *one.missing_parents]) or "–"
-            table.add_row(
-                one.table, f"{one.items:,}", f"{one.grouping:.3f}", f"{one.typed:.3f}", f"{one.extra:.3f}", wrong
-            )
+            wrong = ", ".join([*one.texts, *one.types, *one.parents, *one.disagrees]) or "–"
+            figures = (f"{one.items:,}", f"{one.grouping:.3f}", f"{one.typed:.3f}", f"{one.outside:.3f}")
+            table.add_row(one.style, one.variant, *figures, wrong)
         output.console().print(table)
     return 0 if all(one.passes for one in scores) else 1
 
