@@ -198,3 +198,18 @@ def test_a_key_that_items_leave_open_has_to_be_named(desk: Desk) -> None:
     assert "ASH721" == error["code"]
     assert "--key" in error["hint"]
     assert 2 == len(desk.json("assess", "--export", "exported", "--key", "a")["proposal"]["entities"][0]["columns"])
+
+
+def test_an_export_without_items_is_told_and_nothing_is_written(desk: Desk) -> None:
+    write_export(desk.folder / "exported", iter(()), files=1)
+    error = desk.json("assess", "--export", "exported", "--key", "pk", "--out", "project", exit_code=2)["error"]
+    assert "ASH722" == error["code"]
+    assert not (desk.folder / "project").exists()
+
+
+def test_items_without_the_key_that_was_named_are_told(desk: Desk) -> None:
+    rows = [{"pk": {"S": f"USER#{number}"}, "name": {"S": "x"}} for number in range(20)]
+    rows.append({"other": {"S": "x"}})
+    write_export(desk.folder / "exported", (json.dumps(row).encode() for row in rows), files=1)
+    hazards = desk.json("assess", "--export", "exported", "--key", "pk")["proposal"]["hazards"]
+    assert any("1 items could not be read" in hazard["what"] for hazard in hazards)

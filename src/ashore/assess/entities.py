@@ -250,12 +250,11 @@ def _key_pattern(group: Group, columns: Mapping[str, str], draft: Draft, show: S
         partition=partition,
         sort=sort,
         items=group.census.items,
-        examples=tuple(_masked(group, text, show) for text in texts if text is not None),
+        examples=tuple(_masked(text, show) for text in texts if text is not None),
     )
 
 
-def _masked(group: Group, texts: tuple[str, str | None], show: Show) -> tuple[str, str | None]:
-    del group
+def _masked(texts: tuple[str, str | None], show: Show) -> tuple[str, str | None]:
     return show(texts[0]), None if texts[1] is None else show(texts[1])
 
 

@@ -12,6 +12,7 @@ from ashore.assess.entities import Context, entities_of, separable, with_referen
 from ashore.assess.kinds import Group, kinds_of
 from ashore.assess.naming import convention_of, unique_name
 from ashore.assess.proposal import Column, Entity, KeyPattern, KeyType, Proposal, Rule
+from ashore.assess.shapes import Parts
 from ashore.assess.survey import Survey
 from ashore.assess.table_key import Keys
 from ashore.assess.tables import evidence, table_of
@@ -140,16 +141,17 @@ def _setting(name: str, groups: Sequence[Group], context: Context, *, is_alike: 
 
 
 def _rule(group: Group) -> Rule:
-    def glob(parts: Sequence[object]) -> str:
-        return "".join(getattr(part, "text", "") if getattr(part, "form", None) is None else "*" for part in parts)
-
     return Rule(
-        partition=glob(group.shape.partition),
-        sort="*" if group.shape.sort is None else glob(group.shape.sort),
+        partition=_glob(group.shape.partition),
+        sort="*" if group.shape.sort is None else _glob(group.shape.sort),
         items=group.census.items,
         bytes=group.census.bytes,
         because="no key pattern can say this key's form",
     )
+
+
+def _glob(parts: Parts) -> str:
+    return "".join("*" if part.form else part.text for part in parts)
 
 
 def _overlap_rule(entity: Entity) -> Rule:

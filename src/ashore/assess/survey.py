@@ -30,6 +30,7 @@ FIRST_LOOK: Final = 10_000
 """Items of the sample that gives the shapes when all are read."""
 
 _most_strays: Final = 10_000
+_most_stray_bytes: Final = 64_000_000
 _more_passes: Final = 2
 Raw = bytes
 
@@ -158,6 +159,7 @@ class _Tally:
     censuses: dict[int, Census] = field(default_factory=dict)
     unequal: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
     strays: list[Raw] = field(default_factory=list)
+    stray_bytes: int = 0
     dropped: int = 0
     items: int = 0
     bytes: int = 0
@@ -207,8 +209,9 @@ class _Tally:
                     unequal.add((one_name, other_name))
 
     def _stray(self, raw: Raw) -> None:
-        if len(self.strays) < _most_strays:
+        if len(self.strays) < _most_strays and self.stray_bytes < _most_stray_bytes:
             self.strays.append(raw)
+            self.stray_bytes += len(raw)
         else:
             self.dropped += 1
 
@@ -217,7 +220,8 @@ class _Tally:
             self.censuses.setdefault(place, Census()).merge(census)
         for place, pairs in other.unequal.items():
             self.unequal.setdefault(place, set()).update(pairs)
-        self.strays = sorted([*self.strays, *other.strays])[:_most_strays]
+        for raw in sorted(other.strays):
+            self._stray(raw)
         self.dropped += other.dropped
         self.items += other.items
         self.bytes += other.bytes
@@ -228,7 +232,7 @@ class _Tally:
         return Progress(items=self.items, bytes=self.bytes, read_units=self.read_units, throttled=0, rejected=0)
 
     def survey(self, *, complete: bool, read_units: float) -> Survey:
-        strays, _ = _seen(self.strays, self.keys)
+        strays = [(seen.key, len(raw)) for raw in sorted(self.strays) for seen in _seen([raw], self.keys)[0]]
         groups = tuple(
             Group(
                 shape=self.shapes[place],
@@ -245,7 +249,7 @@ class _Tally:
             bytes_read=self.bytes,
             read_units=self.read_units + read_units,
             unreadable=self.unreadable,
-            strays=tuple((*seen.key, len(raw)) for seen, raw in zip(strays, self.strays, strict=False)),
+            strays=tuple((*key, size) for key, size in strays),
         )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ashore import __version__
 from ashore.assess.code import code_map
 from ashore.assess.code_files import source_files
 from ashore.assess.drift import Drift, compare
 from ashore.assess.hazards import hazards
-from ashore.assess.proposal import Proposal
+from ashore.assess.proposal import Hazard, Proposal
 from ashore.assess.report.assessment import Assessment, as_json
 from ashore.assess.write_project import PROPOSED, write_project, write_reports
 from ashore.config.settings import Settings
@@ -21,7 +21,7 @@ from ashore.dynamodb.export import ExportSource
 from ashore.dynamodb.facts import TableFacts, table_facts
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.table import TableInfo
-from ashore.errors import Problem, SettingsError
+from ashore.errors import AshoreError, Problem, SettingsError
 from ashore.mapping.declared import PlanReference
 from ashore.observe.events import Emit, silent
 from ashore.pipeline.assess import Assessed, assess
@@ -72,6 +72,23 @@ class Result:
         }
 
 
+@dataclass(eq=False, kw_only=True)
+class NothingToPropose(AshoreError):
+    """No item was read that an entity could be proposed for."""
+
+    table: str
+    items_read: int
+
+    code: ClassVar[str] = "ASH722"
+    exit_code: ClassVar[int] = 2
+
+    def what(self) -> str:
+        return f"table {self.table!r} gave {self.items_read:,} items, and none of them shows an entity"
+
+    def hint(self) -> str:
+        return "assess a table with items in it; of an export, check the key that was named with --key"
+
+
 def attributes_of(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Key attributes as a command line writes them: ``pk``, or ``readAt:N`` for one that is not text.
 
@@ -100,14 +117,18 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
     Raises:
         KeyUnknown: Of an export, the key was not given, and the items leave it open.
         CannotWriteProject: A file cannot be written; those before it stay.
+        NothingToPropose: There were no items. Nothing was written.
         AshoreError: As the source does.
     """
     facts = _facts(order)
     assessed = _assess(order, emit)
+    if not assessed.proposal.entities:
+        raise NothingToPropose(table=assessed.proposal.table, items_read=assessed.survey.items_read)
     read = assessed.survey
     ttl = None if facts is None else facts.info.ttl_attribute
     seen = observations(read, ttl=ttl, now=order.now.timestamp())
-    assessed = replace(assessed, proposal=replace(assessed.proposal, hazards=hazards(facts, seen)))
+    found = (*_unreadable(read.unreadable), *hazards(facts, seen))
+    assessed = replace(assessed, proposal=replace(assessed.proposal, hazards=found))
     costs = costs_of(assessed.proposal, facts, workers=order.settings.workers)
     assessment = Assessment(
         proposal=assessed.proposal,
@@ -138,6 +159,15 @@ def assess_project(order: Order, *, emit: Emit = silent) -> Result:
         written=tuple(str(order.out / name) for name in (*files.written, *reports)),
         drift=drift,
     )
+
+
+def _unreadable(items: int) -> Iterator[Hazard]:
+    if items:
+        yield Hazard(
+            severity="warning",
+            what=f"{items:,} items could not be read, or lack the key that was named",
+            hint="a load rejects them and keeps them whole; of an export, check --key",
+        )
 
 
 def _facts(order: Order) -> TableFacts | None:
