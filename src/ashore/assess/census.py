@@ -202,7 +202,8 @@ class AttributeCensus:
             sizes = [0] * len(contents)
         if contents and self.level < DEEPEST:
             self.members = self.members or Census(level=self.level + 1)
-            contents = [content for content in contents if _holds_values(content)]
+            if set(map(type, chain.from_iterable(content.values() for content in contents))) - {dict}:
+                contents = [content for content in contents if _holds_values(content)]
             self.members.add(contents, sizes[: len(contents)], {}, has_nul=has_nul)
 
     def merge(self, other: AttributeCensus) -> None:

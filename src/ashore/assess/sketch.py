@@ -14,11 +14,13 @@ from zlib import crc32
 
 KEPT: Final = 2_048
 _space: Final = 1 << 32
+_factor: Final = 0x9E3779B1
+_addend: Final = 0x7F4A7C15
 
 
 def hash_of(value: str) -> int:
     """A number below 2^32, the same in every process: crc32, its linear structure multiplied away."""
-    return (crc32(value.encode("utf-8", "surrogatepass")) * 0x9E3779B1 + 0x7F4A7C15) % _space
+    return (crc32(value.encode("utf-8", "surrogatepass")) * _factor + _addend) % _space
 
 
 @dataclass(slots=True)
@@ -41,7 +43,8 @@ class Sketch:
         if self.below < _space:
             kept, below = self.kept, self.below
             for value, times in added.items():
-                if value in kept or hash_of(value) < below:
+                # hash_of(value), without the call
+                if (crc32(value.encode("utf-8", "surrogatepass")) * _factor + _addend) % _space < below:
                     kept[value] += times
         else:
             self.kept.update(added)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ashore.mapping.match import KeyTexts
 from ashore.model.item import Item
 
+_none = type(None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
@@ -18,7 +20,11 @@ class Keys:
 
     def texts(self, item: Item) -> KeyTexts | None:
         """The item's key texts; None where it has not the key that the table has."""
-        texts = [item.get(name, {}).get(kind) for name, kind in zip(self.names, self.types, strict=True)]
-        if not all(isinstance(text, str) and text for text in texts):
+        try:
+            partition = item[self.names[0]][self.types[0]]
+            sort = item[self.names[1]][self.types[1]] if len(self.names) > 1 else None
+        except KeyError:
             return None
-        return str(texts[0]), (str(texts[1]) if len(texts) > 1 else None)
+        if type(partition) is not str or not partition or sort == "" or type(sort) not in {str, _none}:
+            return None
+        return partition, sort
