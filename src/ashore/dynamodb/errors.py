@@ -234,3 +234,46 @@ class SourceChanged(SourceError):
 
     def hint(self) -> str:
         return "start the load anew, or give the source that it began with"
+
+
+@dataclass(eq=False)
+class Trimmed(SourceError):
+    """Records of a shard between the place asked for and the oldest kept one are gone."""
+
+    shard: str
+
+    code: ClassVar[str] = "ASH317"
+
+    def what(self) -> str:
+        return f"records of shard {self.shard} left the stream before they were read"
+
+    def hint(self) -> str:
+        return "DynamoDB keeps a stream for 24 hours: what is missing has to be read from the table"
+
+
+@dataclass(eq=False)
+class ShardGone(SourceError):
+    """There is no such shard in the stream any more."""
+
+    shard: str
+
+    code: ClassVar[str] = "ASH318"
+
+    def what(self) -> str:
+        return f"shard {self.shard} is no longer in the stream"
+
+    def hint(self) -> str:
+        return "DynamoDB keeps a stream for 24 hours: what is missing has to be read from the table"
+
+
+@dataclass(eq=False)
+class IteratorExpired(SourceError):
+    """An iterator was not used for some minutes; a new one goes on at the same place."""
+
+    code: ClassVar[str] = "ASH319"
+
+    def what(self) -> str:
+        return "an iterator of a shard has expired"
+
+    def hint(self) -> str:
+        return "run the same command again: it goes on where it was"

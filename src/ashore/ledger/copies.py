@@ -30,7 +30,7 @@ from ashore.model.item import Item, differing_attributes
 from ashore.postgres.connect import Conn
 from ashore.postgres.copy import copy_text
 from ashore.postgres.errors import is_row_refused, refusal
-from ashore.postgres.items import RowReader
+from ashore.postgres.items import RowReader, type_of
 from ashore.postgres.names import TableName
 
 _AT_ONCE = 500
@@ -73,17 +73,30 @@ Keep = Callable[[Sequence[Rejected]], None]
 class CopiesSettler:
     """Settles the copies of one entity once all rows are loaded and the primary keys are there.
 
-    `tables` maps declared tables to where the rows are. `keep` takes orphans that are rejected. The connection went
-    through `ashore.postgres.items.prepare`; the caller owns its transaction.
+    `tables` maps declared tables to where the rows are. `keep` takes orphans that are rejected. `only` are the keys, as
+    text, of the copies to look at; None for all. The connection went through `ashore.postgres.items.prepare`; the
+    caller owns its transaction.
     """
 
     plan: EntityPlan
     copies: CopyPlan
     tables: Mapping[str, TableName]
     keep: Keep
+    only: Sequence[tuple[str, ...]] | None = None
 
     def settle(self, conn: Conn) -> CopiesReport:
-        """Promote or reject orphans, then compare the other copies with their originals. Idempotent.
+        """Promote or reject orphans, then compare the other copies with their originals. Idempotent."""
+        report = self.settle_orphans(conn)
+        for copy, original in self._pairs(conn):
+            differing = differing_attributes(self._own(original), self._own(copy))
+            report.differing += bool(differing)
+            report.attributes.update(differing)
+        counted = sql.SQL("SELECT count(*), count(*) FILTER (WHERE promoted) FROM {}").format(self._table.identifier)
+        report.copies, report.promoted = conn.execute(counted).fetchone() or (0, 0)
+        return report
+
+    def settle_orphans(self, conn: Conn) -> CopiesReport:
+        """Promote or reject orphans; the report has the rejected ones alone. Idempotent.
 
         All promotions come before the first rejection: a copy that may not be promoted has an original after all
         when another copy of the same record becomes one.
@@ -94,12 +107,6 @@ class CopiesSettler:
                 self._promote_all(conn, orphans)
         for orphans in self._orphans(conn):
             self._reject_all(conn, orphans, report)
-        for copy, original in self._pairs(conn):
-            differing = differing_attributes(self._own(original), self._own(copy))
-            report.differing += bool(differing)
-            report.attributes.update(differing)
-        counted = sql.SQL("SELECT count(*), count(*) FILTER (WHERE promoted) FROM {}").format(self._table.identifier)
-        report.copies, report.promoted = conn.execute(counted).fetchone() or (0, 0)
         return report
 
     @property
@@ -126,7 +133,7 @@ class CopiesSettler:
         keys = [sql.SQL("c.{}").format(sql.Identifier(key)) for key in self._keys()]
         statement = sql.SQL(
             "SELECT ARRAY[{links}], c.item, {keys} FROM {copies} c"
-            " WHERE NOT c.promoted AND NOT EXISTS (SELECT FROM {originals} o WHERE {on}) AND {after}"
+            " WHERE NOT c.promoted AND NOT EXISTS (SELECT FROM {originals} o WHERE {on}) AND {only} AND {after}"
             " ORDER BY {keys} LIMIT {limit}"
         )
         last: tuple[Any, ...] | None = None
@@ -145,15 +152,36 @@ class CopiesSettler:
                     copies=self._table.identifier,
                     originals=self.tables[self.plan.table.fullname].identifier,
                     on=self._on(),
+                    only=self._only(keys),
                     after=after,
                     limit=sql.Literal(_AT_ONCE),
                 ),
-                last or (),
+                [*self._only_lists(), *(last or ())],
             ).fetchall()
             if not found:
                 return
             yield [_Orphan(tuple(links), whole_item(item), tuple(key)) for links, item, *key in found]
             last = tuple(found[-1][2:])
+
+    def _only(self, keys: Sequence[sql.Composable]) -> sql.Composable:
+        if self.only is None:
+            return sql.SQL("true")
+        table = self.copies.table
+        names = [sql.Identifier(f"k{at}") for at, _ in enumerate(keys)]
+        return sql.SQL("({}) IN (SELECT {} FROM unnest({}) AS k({}))").format(
+            sql.SQL(", ").join(keys),
+            sql.SQL(", ").join(
+                sql.SQL("k.{}::{}").format(name, type_of(table, column))
+                for name, column in zip(names, self._keys(), strict=True)
+            ),
+            sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(names)),
+            sql.SQL(", ").join(names),
+        )
+
+    def _only_lists(self) -> list[list[str]]:
+        if self.only is None:
+            return []
+        return [[key[at] for key in self.only] for at, _ in enumerate(self._keys())]
 
     def _promote_all(self, conn: Conn, orphans: Sequence[_Orphan]) -> None:
         done: set[tuple[str | None, ...]] = set()

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -17,6 +17,8 @@ from ashore.postgres.connect import Conn, one_row
 
 Purpose = Literal["load", "verify"]
 Phase = Literal["rows", "keys", "done", "discarded"]
+UNMATCHED: Final = ""
+"""Under this name the ledger keeps the state of items that no pattern matches, as if they were an entity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class LoadRecord:
     pid: int
     started_at: datetime
     run_started_at: datetime
+    is_captured: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,29 +51,52 @@ class EntityRecord:
     load: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedLoad:
+    """A load whose rows are there, and whose captured changes are not merged yet."""
+
+    load: int
+    rows_ended_at: datetime
+    entities: list[str]
+
+
+_DECLARE = """
+    INSERT INTO ashore.entity (source, entity, tables, state) VALUES (%(source)s, %(entity)s, %(tables)s, 'declared')
+    ON CONFLICT (source, entity) DO NOTHING
+"""
+_SYNCED_TABLES = """
+    SELECT e.tables FROM ashore.entity e JOIN ashore.load l ON l.id = e.load
+    WHERE e.source = %s AND l.is_captured AND e.state NOT IN ('declared', 'loaded')
+"""
+_CAPTURED = """
+    SELECT l.id AS load, l.rows_ended_at, array_agg(e.entity ORDER BY e.entity) AS entities
+    FROM ashore.entity e JOIN ashore.load l ON l.id = e.load
+    WHERE e.source = %s AND e.state = 'merging' AND l.phase = 'done' AND l.rows_ended_at IS NOT NULL
+    GROUP BY l.id ORDER BY l.id
+"""
 _UNFINISHED = """
     SELECT id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
-        run_started_at FROM ashore.load
+        run_started_at, is_captured FROM ashore.load
     WHERE source = %(source)s AND purpose = %(purpose)s AND phase IN ('rows', 'keys')
 """
 _LAST = """
     SELECT id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
-        run_started_at FROM ashore.load WHERE source = %(source)s AND purpose = %(purpose)s
+        run_started_at, is_captured FROM ashore.load WHERE source = %(source)s AND purpose = %(purpose)s
     ORDER BY attempt DESC LIMIT 1
 """
 _BEGIN = """
-    INSERT INTO ashore.load (source, purpose, attempt, entities, origin, fingerprint, phase, host, pid)
+    INSERT INTO ashore.load (source, purpose, attempt, entities, origin, fingerprint, phase, host, pid, is_captured)
     SELECT %(source)s, %(purpose)s, coalesce(max(attempt), 0) + 1, %(entities)s, %(origin)s, %(fingerprint)s, 'rows',
-           %(host)s, %(pid)s
+           %(host)s, %(pid)s, %(is_captured)s
     FROM ashore.load WHERE source = %(source)s AND purpose = %(purpose)s
     RETURNING id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
-        run_started_at
+        run_started_at, is_captured
 """
 _TAKE_OVER = """
     UPDATE ashore.load SET run = run + 1, host = %(host)s, pid = %(pid)s, run_started_at = clock_timestamp()
     WHERE id = %(load)s
     RETURNING id, source, purpose, attempt, entities, origin, fingerprint, phase, run, host, pid, started_at,
-        run_started_at
+        run_started_at, is_captured
 """
 _ADVANCE = """
     UPDATE ashore.load SET phase = %(phase)s,
@@ -85,6 +111,10 @@ _FORGET_REJECTED = (
 )
 _DISCARD_REJECTED = "DELETE FROM ashore.rejected_item WHERE load = %s"
 _REPORT = "UPDATE ashore.load SET report = %(report)s WHERE id = %(load)s"
+_LOCKED_STATES = """
+    SELECT e.entity, e.state, e.load, coalesce(l.phase <> 'discarded' AND l.is_captured, false)
+    FROM ashore.entity e LEFT JOIN ashore.load l ON l.id = e.load WHERE e.source = %s ORDER BY e.entity
+"""
 _ENTITIES = "SELECT entity, tables, state, load FROM ashore.entity WHERE source = %s ORDER BY entity"
 _SET_ENTITY = """
     INSERT INTO ashore.entity (source, entity, tables, state, load)
@@ -108,7 +138,7 @@ def last(conn: Conn, source: str, *, purpose: Purpose = "load") -> LoadRecord | 
     return _one(conn, _LAST, {"source": source, "purpose": purpose})
 
 
-def begin(
+def begin(  # noqa: PLR0913 (the columns of a load)
     conn: Conn,
     *,
     source: str,
@@ -116,14 +146,19 @@ def begin(
     origin: Mapping[str, Any],
     fingerprint: str,
     purpose: Purpose = "load",
+    is_captured: bool = False,
 ) -> LoadRecord:
-    """Begin a new attempt. There must be no unfinished one of this source and purpose."""
+    """Begin a new attempt. There must be no unfinished one of this source and purpose.
+
+    `is_captured` says that the stream is captured beside it, so that it ends in `merging`.
+    """
     arguments = {
         "source": source,
         "purpose": purpose,
         "entities": sorted(entities),
         "origin": Jsonb(dict(origin)),
         "fingerprint": fingerprint,
+        "is_captured": is_captured,
         **_this_process(),
     }
     with conn.cursor(row_factory=class_row(LoadRecord)) as cursor:
@@ -173,9 +208,53 @@ def keep_report(conn: Conn, load: int, report: Mapping[str, Any]) -> None:
 
 
 def entities_of(conn: Conn, source: str) -> dict[str, EntityRecord]:
-    """The entities of a source that the ledger knows, by name."""
+    """The entities of a source that the ledger knows, by name; "" are the items that no pattern matches."""
     with conn.cursor(row_factory=class_row(EntityRecord)) as cursor:
         return {record.entity: record for record in cursor.execute(_ENTITIES, (source,))}
+
+
+@dataclass(frozen=True, slots=True)
+class LockedState:
+    """An entity's state while it is locked. `is_captured` says that its load goes on beside a captured stream."""
+
+    state: str
+    load: int | None
+    is_captured: bool
+
+
+def lock_states(conn: Conn, source: str, *, exclusively: bool = False) -> dict[str, LockedState]:
+    """The states of a source's entities, which stay as they are until the caller's transaction ends.
+
+    Share locks do not keep each other out; an exclusive one waits for all, and no state changes under a share lock.
+    """
+    lock = " FOR UPDATE OF e" if exclusively else " FOR SHARE OF e"
+    rows = conn.execute(f"{_LOCKED_STATES}{lock}".encode(), (source,))
+    return {entity: LockedState(state, load, is_captured) for entity, state, load, is_captured in rows}
+
+
+def declare_entities(conn: Conn, source: str, entities: Mapping[str, Sequence[str]]) -> None:
+    """Let the ledger know entities (name → tables) that it has not met, as declared."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            _DECLARE, [{"source": source, "entity": name, "tables": list(found)} for name, found in entities.items()]
+        )
+
+
+def captured_loads(conn: Conn, source: str) -> list[CapturedLoad]:
+    """The loads of entities that are merging."""
+    with conn.cursor(row_factory=class_row(CapturedLoad)) as cursor:
+        return cursor.execute(_CAPTURED, (source,)).fetchall()
+
+
+def synced_tables(conn: Conn, source: str) -> set[str]:
+    """The tables of the entities into which the stream flows, now or once they are merged."""
+    rows = conn.execute(_SYNCED_TABLES, (source,))
+    return {table for (tables,) in rows for table in tables}
+
+
+def rows_ended(conn: Conn, record: LoadRecord) -> None:
+    """Note the moment after which this load read nothing more."""
+    conn.execute("UPDATE ashore.load SET rows_ended_at = clock_timestamp() WHERE id = %s", (record.id,))
 
 
 def set_entity(conn: Conn, *, source: str, entity: str, tables: Sequence[str], state: str, load: int | None) -> None:

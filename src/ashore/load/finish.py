@@ -60,6 +60,7 @@ class Finish:
         """
         self.done = records.steps(self.conn, self.load.record.id)
         off = [definition for definition, _ in taken_off.taken_off(self.conn, self.load.record.source)]
+        off = [definition for definition in off if not self._waits(definition)]
         for definition in off:
             if definition.kind == "primary_key":
                 self._primary_key(definition)
@@ -77,6 +78,18 @@ class Finish:
             self._step(f"{_VALID} {_name(definition)}", partial(self._validate, definition))
         for table in self._targets():
             self._step(f"analyze {table}", partial(self._analyze, table))
+
+    def _waits(self, definition: Definition) -> bool:
+        """Whether this has to stay off while the stream is captured or applied.
+
+        UNIQUE waits for the merge: a scan may see a value twice. Foreign keys wait for the cutover: shards run at
+        their own pace, so that a row may come before the one that it refers to, and PostgreSQL would refuse it.
+        """
+        if not definition.is_unique and definition.kind != "foreign_key":
+            return False
+        synced = {str(table) for table in self.load.targets.values()} if self.load.record.is_captured else set()
+        synced |= loads.synced_tables(self.conn, self.load.record.source)
+        return str(definition.table) in synced or (definition.kind == "foreign_key" and bool(synced))
 
     def _targets(self) -> list[TableName]:
         return sorted(set(self.load.targets.values()))

@@ -65,6 +65,7 @@ class LoadOrder:
 
     `make_encoding` is called in each worker process and must be picklable (`PlannedEncoding` is).
     `fingerprint` is compared when a load is resumed: by default a digest of the columns that are written.
+    `is_captured` says that the stream is captured beside it: UNIQUE and foreign keys stay off, it ends in `merging`.
     """
 
     dsn: str = field(repr=False)
@@ -78,6 +79,7 @@ class LoadOrder:
     restart: bool = False
     limits: Limits = field(default_factory=Limits)
     fingerprint: str | None = None
+    is_captured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,4 +92,5 @@ def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> None:
         after = units.tally(conn, record.id)
         if after.units_done != after.units:
             raise CountMismatch(where=f"units of {record.source}", expected=after.units, actual=after.units_done)
+        loads.rows_ended(conn, record)
         loads.advance(conn, record, "keys")

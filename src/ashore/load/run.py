@@ -47,7 +47,9 @@ def run_load(order: LoadOrder, emit: Emit = silent) -> LoadReport:
             report = _report(conn, load, before, began, row_seconds)
             with conn.transaction():
                 loads.advance(conn, load.record, "done")
-                loads.set_state(conn, source=load.record.source, entities=load.record.entities, state="loaded")
+                ended = [*load.record.entities, *([loads.UNMATCHED] if load.record.is_captured else [])]
+                state = "merging" if load.record.is_captured else "loaded"
+                loads.set_state(conn, source=load.record.source, entities=ended, state=state)
                 loads.keep_report(conn, load.record.id, report.as_json())
     emit(PhaseChanged(phase="done"))
     items_rejected = sum(one.items for one in report.rejected)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 
-from ashore.ledger import loads, records, taken_off, units
+from ashore.ledger import loads, pending, records, taken_off, units
 from ashore.ledger.errors import EarlierRunHoldsOn
 from ashore.ledger.loads import EntityRecord, LoadRecord
 from ashore.ledger.locks import lock_flow
@@ -72,6 +72,8 @@ def _take_up(
         difference = "another origin (it reads from another table or export)"
     elif fingerprint != earlier.fingerprint:
         difference = "another declaration (the columns that it writes have changed since)"
+    elif order.is_captured is not earlier.is_captured:
+        difference = "the stream captured beside it" if earlier.is_captured else "no stream captured beside it"
     if difference is not None:
         raise CannotResume(source=earlier.source, difference=difference)
     record = loads.take_over(conn, earlier.id)
@@ -86,23 +88,15 @@ def _begin(
     conn: Conn, order: LoadOrder, earlier: LoadRecord | None, fingerprint: str, targets: Mapping[str, TableName]
 ) -> LoadRecord:
     source = order.plan.name
+    loads.lock_states(conn, source, exclusively=True)
     known = loads.entities_of(conn, source)
     for entity in order.entities:
-        if entity in known and known[entity].state not in _loadable_states:
+        if entity in known and known[entity].state not in _loadable_states | _restartable(order):
             raise EntityBeyondLoad(entity=entity, state=known[entity].state)
-    ours = _tables_of_ours(known)
     given_up = set() if earlier is None else set(earlier.entities) - set(order.entities)
     wanted = set(targets.values())
-    emptied = {
-        table for entity in (*order.entities, *given_up) if entity in known for table in ours.get(entity, frozenset())
-    }
     tables.create_missing(conn, _declared(order), default_schema=tables.current_schema(conn))
-    by_text = {str(table): table for table in wanted}
-    discarded = set()
-    for text in emptied:
-        table = by_text.get(text) or _parsed(conn, text)
-        if table is not None and tables.exists(conn, table):
-            discarded.add(table)
+    discarded = _earlier_targets(conn, known, {*order.entities, *given_up}, wanted)
     for table in sorted(wanted):
         if tables.has_rows(conn, table) and not (order.restart and table in discarded):
             raise TargetHasRows(table=str(table), ours=table in discarded)
@@ -113,12 +107,15 @@ def _begin(
             loads.discard(conn, earlier.id)
         loads.set_state(conn, source=source, entities=sorted(given_up), state="declared")
     record = loads.begin(
-        conn, source=source, entities=order.entities, origin=_plain(order.source.origin), fingerprint=fingerprint
+        conn,
+        source=source,
+        entities=order.entities,
+        origin=_plain(order.source.origin),
+        fingerprint=fingerprint,
+        is_captured=order.is_captured,
     )
     loads.forget_rejected(conn, record)
-    for entity in order.entities:
-        names = [str(targets[table.fullname]) for table in order.plan.entities[entity].tables]
-        loads.set_entity(conn, source=source, entity=entity, tables=names, state="loading", load=record.id)
+    _set_loading(conn, order, record, known, targets)
     detail = {
         "source": source,
         "load": record.id,
@@ -128,6 +125,44 @@ def _begin(
     }
     records.audit(conn, "load", detail)
     return record
+
+
+def _earlier_targets(
+    conn: Conn, known: Mapping[str, EntityRecord], entities: Collection[str], wanted: Collection[TableName]
+) -> set[TableName]:
+    """The tables that earlier loads of these entities filled and that are still there."""
+    ours = _tables_of_ours(known)
+    by_text = {str(table): table for table in wanted}
+    found = set()
+    for text in {text for entity in entities for text in ours.get(entity, frozenset())}:
+        table = by_text.get(text) or _parsed(conn, text)
+        if table is not None and tables.exists(conn, table):
+            found.add(table)
+    return found
+
+
+def _set_loading(
+    conn: Conn,
+    order: LoadOrder,
+    record: LoadRecord,
+    known: Mapping[str, EntityRecord],
+    targets: Mapping[str, TableName],
+) -> None:
+    """Set the entities' states; what waited for an earlier attempt of theirs counts for nothing now."""
+    source = order.plan.name
+    names = [*order.entities, *([loads.UNMATCHED] if order.is_captured else [])]
+    earlier = {known[name].load for name in names if name in known}
+    pending.forget_pending(conn, [load for load in earlier if load is not None], names)
+    pending.forget_parked(conn, source, names)
+    for name in names:
+        declared = order.plan.entities[name].tables if name != loads.UNMATCHED else ()
+        found = [str(targets[table.fullname]) for table in declared]
+        loads.set_entity(conn, source=source, entity=name, tables=found, state="loading", load=record.id)
+
+
+def _restartable(order: LoadOrder) -> frozenset[str]:
+    """The states, besides those that are loadable, in which an attempt may be given up for a new one."""
+    return frozenset({"merging", "syncing"}) if order.restart else frozenset()
 
 
 def _take_off(conn: Conn, source: str, targets: set[TableName]) -> None:
@@ -148,7 +183,8 @@ def _declared(order: LoadOrder) -> list[sa.Table]:
 
 
 def _tables_of_ours(known: Mapping[str, EntityRecord]) -> dict[str, frozenset[str]]:
-    return {name: frozenset(record.tables) for name, record in known.items() if record.state in {"loading", "loaded"}}
+    ours = {"loading", "loaded", "merging", "syncing"}
+    return {name: frozenset(record.tables) for name, record in known.items() if record.state in ours}
 
 
 def _parsed(conn: Conn, text: str) -> TableName | None:

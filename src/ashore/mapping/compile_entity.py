@@ -66,6 +66,7 @@ class EntityCompiler:
         copies = self._copies(key, record, derived)
         if entity.ttl is not None and not any(column.path == (entity.ttl,) for column in record.columns):
             self.refuse(f"ttl attribute {entity.ttl!r} has no column", "add one, or map it with `attributes`")
+        self._check_expired()
         if self.problems:
             return None
         return EntityPlan(
@@ -79,7 +80,22 @@ class EntityCompiler:
             children=tuple(child for child in children if child is not None),
             copies=copies,
             ttl=entity.ttl,
+            expired="mark" if isinstance(entity.expired, sa.Column) else entity.expired,
+            expired_column=entity.expired.name if isinstance(entity.expired, sa.Column) else None,
         )
+
+    def _check_expired(self) -> None:
+        expired = self.entity.expired
+        if not isinstance(expired, sa.Column):
+            if expired not in {"apply", "ignore"}:
+                self.refuse(f"expired={expired!r} is no policy", 'say "apply", "ignore", or name a column')
+            return
+        column = self.entity.table.columns.get(expired.name)
+        if column is not expired or not isinstance(expired.type, sa.DateTime) or not expired.nullable:
+            self.refuse(
+                f"expired items cannot be noted in column {expired.name!r}",
+                "name a nullable column of this table, of type DateTime(timezone=True)",
+            )
 
     def _check_roles(self, keys: set[str]) -> None:
         """Each attribute has one role, each table one set of records."""

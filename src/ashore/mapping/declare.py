@@ -162,6 +162,8 @@ class Entity:
         children: Lists of records that become rows of their own.
         copies: The same records under other keys.
         ttl: The attribute of the table's time to live, if items of this entity expire.
+        expired: What a sync does when DynamoDB deletes an expired item: "apply" deletes the row as well, "ignore" keeps
+            it, a column of timestamps keeps it and notes when (no item fills that column).
         only_in_postgres: Columns that no item fills.
     """
 
@@ -179,6 +181,7 @@ class Entity:
         children: Sequence[Child] = (),
         copies: Sequence[Copy] = (),
         ttl: str | None = None,
+        expired: Literal["apply", "ignore"] | sa.Column[Any] = "apply",
         only_in_postgres: Collection[sa.Column[Any]] = (),
     ) -> None:
         self.table = table
@@ -192,7 +195,9 @@ class Entity:
         self.children = tuple(children)
         self.copies = tuple(copies)
         self.ttl = ttl
-        self.only_in_postgres = frozenset(column.name for column in only_in_postgres)
+        self.expired = expired
+        marks = (expired,) if isinstance(expired, sa.Column) else ()
+        self.only_in_postgres = frozenset(column.name for column in (*only_in_postgres, *marks))
         for one in self.keys[:1]:
             one.source.entities.append(self)
 

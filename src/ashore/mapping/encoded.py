@@ -17,7 +17,8 @@ class Rejected:
 
     `reason` is one of the words of `ashore.mapping.reasons`; `attribute` is the path of the attribute that is to
     blame, if one is. `raw` is the item's DynamoDB JSON as it was read. `detail` never holds a value, and the `repr`
-    leaves key and item out, so that it may be logged.
+    leaves key and item out, so that it may be logged. `waits_for` is the digest of the row key that it shares with
+    another item, or of the original that it lacks: what has to change for it to become a row.
     """
 
     entity: str | None
@@ -26,6 +27,7 @@ class Rejected:
     detail: str
     key: str = field(repr=False)
     raw: bytes = field(repr=False)
+    waits_for: str | None = None
 
 
 Shape = frozenset[tuple[str, str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -109,7 +109,10 @@ class CopyPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityPlan:
-    """One entity: which items are of it, and what they become."""
+    """One entity: which items are of it, and what they become.
+
+    `expired` says what a sync does with a removal by time to live; "mark" notes it in `expired_column`.
+    """
 
     name: str
     partition_key: KeyAttribute
@@ -121,6 +124,8 @@ class EntityPlan:
     children: tuple[ChildPlan, ...]
     copies: CopyPlan | None
     ttl: str | None
+    expired: Literal["apply", "ignore", "mark"] = "apply"
+    expired_column: str | None = None
 
     @property
     def table(self) -> sa.Table:

@@ -1,8 +1,8 @@
-"""What a load tells of itself while it runs."""
+"""What a load or a sync tells of itself while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -99,7 +99,44 @@ class Finished:
     seconds: float
 
 
-Event = LoadStarted | Progress | ItemsRejected | UnitFinished | PhaseChanged | StepStarted | StepFinished | Finished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncBatch:
+    """A page of a shard was committed. `counts` are changes by entity and outcome, of the newest of each key."""
+
+    shard: str
+    changes: int
+    bytes: int
+    counts: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncMerged:
+    """Captured changes were merged into their tables."""
+
+    changes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncStateChanged:
+    """An entity went on to another state."""
+
+    entity: str
+    state: str
+
+
+Event = (
+    LoadStarted
+    | Progress
+    | ItemsRejected
+    | UnitFinished
+    | PhaseChanged
+    | StepStarted
+    | StepFinished
+    | Finished
+    | SyncBatch
+    | SyncMerged
+    | SyncStateChanged
+)
 Emit = Callable[[Event], None]
 
 

@@ -34,6 +34,11 @@ class Definition:
     validate: str | None = None
     tablespace: str | None = None
 
+    @property
+    def is_unique(self) -> bool:
+        """Whether it refuses a row for the sake of another row, the primary key aside."""
+        return self.kind in {"unique", "exclusion"} or self.create.startswith("CREATE UNIQUE INDEX")
+
 
 _INDEXES = """
     SELECT n.nspname, c.relname, i.relname, pg_get_indexdef(i.oid), con.conname, con.contype::text,

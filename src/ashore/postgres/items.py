@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -95,7 +96,7 @@ class RowReader:
             names=sql.SQL(", ").join(names),
             table=table.identifier,
             on=sql.SQL(" AND ").join(
-                sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, _type_of(declared, column))
+                sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, type_of(declared, column))
                 for column, name in zip(key, names, strict=True)
             ),
         )
@@ -112,8 +113,19 @@ def in_batches(keys: Sequence[RowKey], size: int) -> Iterator[Sequence[RowKey]]:
         yield keys[start : start + size]
 
 
-def _type_of(table: sa.Table, column: str) -> sql.SQL:
-    # The name of a declared type, quoted by SQLAlchemy where it has to be.
+def as_text(value: Any) -> str:
+    """A value as text that PostgreSQL reads as the same value."""
+    match value:
+        case bytes():
+            return "\\x" + value.hex()
+        case date() | datetime():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def type_of(table: sa.Table, column: str) -> sql.SQL:
+    """The name of a declared column's type, quoted by SQLAlchemy where it has to be; text for every kind of string."""
     kind = table.columns[column].type
     if isinstance(kind, sa.String) and not isinstance(kind, sa.Enum):
         return sql.SQL("text")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -21,7 +20,7 @@ from ashore.mapping.plan import EntityPlan, Plan
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.rows import Rows, stripped, to_rows
 from ashore.model.item import Item
-from ashore.postgres.items import RowKey
+from ashore.postgres.items import RowKey, as_text
 
 _deserialize: Callable[[Any], Any] = TypeDeserializer().deserialize
 
@@ -112,17 +111,7 @@ def expected_rows(plan: Plan, entity: EntityPlan, raw: bytes, match: Any) -> Row
 
 def row_key(entity: EntityPlan, rows: Rows) -> RowKey:
     """A row's key as text that PostgreSQL reads as the same value."""
-    return tuple(_text(rows.row[column.name]) for column in entity.table.primary_key.columns)
-
-
-def _text(value: Any) -> str:
-    match value:
-        case bytes():
-            return "\\x" + value.hex()
-        case date() | datetime():
-            return value.isoformat()
-        case _:
-            return str(value)
+    return tuple(as_text(rows.row[column.name]) for column in entity.table.primary_key.columns)
 
 
 def by_shape(found: Iterable[tuple[int, str, bytes]]) -> dict[str, Sequence[bytes]]:

@@ -1,0 +1,90 @@
+"""Shards spread over workers by leases: one worker reads a shard, and a fence keeps an earlier one from writing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection
+from typing import Final
+
+from ashore.ledger.streams import ShardRecord, shard_record
+from ashore.postgres.connect import Conn, one_row
+
+_ALIVE: Final = """
+    INSERT INTO ashore.sync_worker (source, worker, host, pid, alive_until)
+    VALUES (%(source)s, %(worker)s, %(host)s, %(pid)s, clock_timestamp() + %(seconds)s * interval '1 s')
+    ON CONFLICT (source, worker) DO UPDATE SET alive_until = excluded.alive_until
+"""
+_RENEW: Final = """
+    UPDATE ashore.shard SET lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
+    WHERE source = %(source)s AND owner = %(worker)s
+    RETURNING shard
+"""
+_FAIR_SHARE: Final = """
+    SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND s.state = 'open'
+                   AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent
+                                     AND p.state = 'open'))
+                / greatest(1, (SELECT count(*) FROM ashore.sync_worker w
+                               WHERE w.source = %(source)s AND w.alive_until > clock_timestamp()))::numeric)::int
+"""
+_TAKE: Final = """
+    UPDATE ashore.shard SET owner = %(worker)s, fence = fence + 1,
+        lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
+    WHERE source = %(source)s AND shard IN (
+        SELECT s.shard FROM ashore.shard s
+        WHERE s.source = %(source)s AND s.state = 'open'
+          AND (s.owner IS NULL OR s.lease_until < clock_timestamp())
+          AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent
+                            AND p.state = 'open')
+        ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
+    )
+    RETURNING shard, parent, first, position, state, at_horizon, fence, batches
+"""
+_RELEASE: Final = """
+    UPDATE ashore.shard SET owner = NULL, lease_until = NULL
+    WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
+"""
+_LEAVE: Final = """
+    WITH released AS (UPDATE ashore.shard SET owner = NULL, lease_until = NULL
+                      WHERE source = %(source)s AND owner = %(worker)s)
+    DELETE FROM ashore.sync_worker WHERE source = %(source)s AND worker = %(worker)s
+"""
+_FORGET_DEAD: Final = """
+    DELETE FROM ashore.sync_worker WHERE source = %s AND alive_until < clock_timestamp() - interval '1 day'
+"""
+
+
+def keep_alive(conn: Conn, source: str, worker: str, *, seconds: float) -> frozenset[str]:
+    """Renew this worker's leases for so many seconds; return the shards that it has still."""
+    arguments = {"source": source, "worker": worker, "seconds": seconds}
+    with conn.transaction():
+        conn.execute(_ALIVE, {**arguments, "host": socket.gethostname(), "pid": os.getpid()})
+        conn.execute(_FORGET_DEAD, (source,))
+        return frozenset(shard for (shard,) in conn.execute(_RENEW, arguments))
+
+
+def fair_share(conn: Conn, source: str) -> int:
+    """How many shards a worker should have, of those that may be read now, if all have the same."""
+    return int(one_row(conn.execute(_FAIR_SHARE, {"source": source}))[0])
+
+
+def take(conn: Conn, source: str, worker: str, *, most: int, seconds: float) -> list[ShardRecord]:
+    """Take shards that nobody reads, and that may be read: their parents are read to their ends.
+
+    From its commit on, whoever had a shard before can write nothing of it.
+    """
+    if most <= 0:
+        return []
+    arguments = {"source": source, "worker": worker, "most": most, "seconds": seconds}
+    return [shard_record(row) for row in conn.execute(_TAKE, arguments)]
+
+
+def release(conn: Conn, source: str, worker: str, shards: Collection[str]) -> None:
+    """Give shards back, for others to take at once."""
+    if shards:
+        conn.execute(_RELEASE, {"source": source, "worker": worker, "shards": list(shards)})
+
+
+def leave(conn: Conn, source: str, worker: str) -> None:
+    """Give all shards back and be no worker any more."""
+    conn.execute(_LEAVE, {"source": source, "worker": worker})

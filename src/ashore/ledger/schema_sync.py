@@ -1,0 +1,117 @@
+"""Version 2 of the ledger: a table's stream, what was captured of it, and what waits."""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+VERSION_2: Final[LiteralString] = """
+    ALTER TABLE ashore.load ADD COLUMN is_captured boolean NOT NULL DEFAULT false, ADD COLUMN rows_ended_at timestamptz;
+    COMMENT ON COLUMN ashore.load.is_captured IS 'the stream is captured beside it: it ends in merging, not in loaded';
+
+    CREATE TABLE ashore.stream (
+        source text PRIMARY KEY,
+        arn text NOT NULL,
+        origin jsonb NOT NULL,
+        state text NOT NULL CHECK (state IN ('running', 'paused', 'stopped')),
+        started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        listed_at timestamptz,
+        since timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+
+    CREATE TABLE ashore.shard (
+        source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
+        shard text NOT NULL,
+        parent text,
+        first numeric,
+        position numeric,
+        state text NOT NULL CHECK (state IN ('open', 'ended', 'skipped', 'lost')),
+        at_horizon boolean NOT NULL,
+        listed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        ended_at timestamptz,
+        owner text,
+        fence bigint NOT NULL DEFAULT 0,
+        lease_until timestamptz,
+        batches bigint NOT NULL DEFAULT 0,
+        records bigint NOT NULL DEFAULT 0,
+        newest_record_at timestamptz,
+        written_at timestamptz,
+        passed_at timestamptz,
+        marked_at timestamptz,
+        PRIMARY KEY (source, shard)
+    ) WITH (fillfactor = 50);
+    COMMENT ON COLUMN ashore.shard.position IS 'sequence number of the last record whose effect is committed';
+    COMMENT ON COLUMN ashore.shard.passed_at IS 'by time: every record older than this was committed';
+    COMMENT ON COLUMN ashore.shard.marked_at IS 'by a marker: every record older than this was committed';
+
+    CREATE TABLE ashore.sync_worker (
+        source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
+        worker text NOT NULL,
+        host text NOT NULL,
+        pid integer NOT NULL,
+        started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        alive_until timestamptz NOT NULL,
+        PRIMARY KEY (source, worker)
+    ) WITH (fillfactor = 50);
+
+    CREATE TABLE ashore.gap (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        source text NOT NULL,
+        shard text,
+        kind text NOT NULL CHECK (kind IN ('trimmed', 'vanished', 'unknown_start')),
+        after numeric,
+        found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        decision text CHECK (decision IN ('repair', 'reload')),
+        repaired_at timestamptz
+    );
+    CREATE INDEX ON ashore.gap (source) WHERE repaired_at IS NULL;
+
+    CREATE TABLE ashore.pending_change (
+        load bigint NOT NULL REFERENCES ashore.load,
+        entity text NOT NULL,
+        key_hash uuid NOT NULL,
+        key bytea NOT NULL,
+        item bytea,
+        is_expiry boolean NOT NULL,
+        at timestamptz NOT NULL,
+        shard text NOT NULL,
+        sequence numeric NOT NULL,
+        PRIMARY KEY (load, entity, key_hash)
+    ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,
+            toast.autovacuum_vacuum_scale_factor = 0.02);
+    COMMENT ON TABLE ashore.pending_change IS 'captured while its entity loads: one row a key, the newest word on it';
+
+    CREATE TABLE ashore.parked_change (
+        source text NOT NULL,
+        entity text NOT NULL,
+        key_hash uuid NOT NULL,
+        key bytea NOT NULL,
+        item bytea NOT NULL,
+        at timestamptz NOT NULL,
+        conflict text NOT NULL,
+        parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        tries bigint NOT NULL DEFAULT 0,
+        PRIMARY KEY (source, entity, key_hash)
+    );
+    COMMENT ON TABLE ashore.parked_change IS 'waits for another key to give up a UNIQUE value; its row is not there';
+
+    CREATE TABLE ashore.repair (
+        source text NOT NULL,
+        key_hash uuid NOT NULL,
+        key bytea NOT NULL,
+        entity text,
+        reason text NOT NULL,
+        asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        touched bigint NOT NULL DEFAULT 0,
+        tries bigint NOT NULL DEFAULT 0,
+        not_before timestamptz NOT NULL DEFAULT clock_timestamp(),
+        PRIMARY KEY (source, key_hash)
+    );
+    COMMENT ON COLUMN ashore.repair.touched IS 'counts the stream''s changes of this key since it was asked for';
+
+    ALTER TABLE ashore.rejected_item ADD COLUMN waits_for text;
+    COMMENT ON COLUMN ashore.rejected_item.waits_for IS 'digest of the row key that it shares, or of its original''s';
+    CREATE INDEX ON ashore.rejected_item USING hash (key);
+    CREATE INDEX ON ashore.rejected_item (source, waits_for) WHERE waits_for IS NOT NULL;
+    CREATE INDEX ON ashore.verification (source, at);
+"""

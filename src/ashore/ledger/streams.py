@@ -1,0 +1,318 @@
+"""The stream of a source and its shards: which are known, how far each is, who may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from ashore.ledger.errors import LeaseLost
+from ashore.model.change import Shard
+from ashore.postgres.connect import Conn, one_row
+
+StreamState = Literal["running", "paused", "stopped"]
+GapKind = Literal["trimmed", "vanished", "unknown_start"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRecord:
+    """A row of `ashore.stream`."""
+
+    source: str
+    arn: str
+    origin: dict[str, Any]
+    state: StreamState
+    started_at: datetime
+    listed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRecord:
+    """A row of `ashore.shard`, as a worker needs it.
+
+    `position` is the sequence number of the last record whose effect is committed, `batches` the number of
+    transactions so far. `at_horizon` says that the shard was open when the stream was begun.
+    """
+
+    shard: str
+    parent: str | None
+    first: int | None
+    position: int | None
+    state: str
+    at_horizon: bool
+    fence: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one committed batch says of its shard. Times are seconds since 1970."""
+
+    position: int | None
+    records: int
+    newest_record_at: float | None = None
+    passed_at: float | None = None
+    marked_at: float | None = None
+    ended: bool = False
+
+
+_STREAM = "SELECT source, arn, origin, state, started_at, listed_at FROM ashore.stream WHERE source = %s"
+_BEGIN = """
+    INSERT INTO ashore.stream (source, arn, origin, state, listed_at)
+    VALUES (%(source)s, %(arn)s, %(origin)s, 'running', clock_timestamp())
+    ON CONFLICT (source) DO UPDATE
+    SET arn = excluded.arn, origin = excluded.origin, state = 'running', started_at = clock_timestamp(),
+        listed_at = clock_timestamp(), since = clock_timestamp()
+"""
+_FORGET_SHARDS = "DELETE FROM ashore.shard WHERE source = %s"
+_SET_STATE = "UPDATE ashore.stream SET state = %(state)s, since = clock_timestamp() WHERE source = %(source)s"
+_LISTED = """
+    INSERT INTO ashore.shard (source, shard, parent, first, state, at_horizon)
+    VALUES (%(source)s, %(shard)s, %(parent)s, %(first)s, %(state)s, %(at_horizon)s)
+    ON CONFLICT (source, shard) DO UPDATE
+    SET seen_at = clock_timestamp(), first = coalesce(shard.first, excluded.first),
+        parent = coalesce(shard.parent, excluded.parent)
+    RETURNING (xmax = 0)
+"""
+_MAY_LIST = """
+    UPDATE ashore.stream SET listed_at = clock_timestamp()
+    WHERE source = %(source)s AND (listed_at IS NULL OR listed_at < clock_timestamp() - %(seconds)s * interval '1 s')
+"""
+_NOT_SEEN = """
+    SELECT shard, parent, first, position, state, at_horizon, fence, batches FROM ashore.shard
+    WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
+"""
+_PRUNE = """
+    DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
+      AND coalesce(ended_at, listed_at) < clock_timestamp() - interval '26 hours'
+      AND (parent IS NULL OR NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
+      AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open'
+                      AND c.position IS NULL)
+"""
+_ADVANCE = """
+    UPDATE ashore.shard
+    SET position = coalesce(%(position)s, position), batches = batches + 1, records = records + %(records)s,
+        newest_record_at = coalesce(to_timestamp(%(newest)s), newest_record_at),
+        written_at = CASE WHEN %(records)s > 0 THEN clock_timestamp() ELSE written_at END,
+        passed_at = greatest(passed_at, to_timestamp(%(passed)s)),
+        marked_at = greatest(marked_at, to_timestamp(%(marked)s)),
+        state = CASE WHEN %(ended)s THEN 'ended' ELSE state END,
+        ended_at = CASE WHEN %(ended)s THEN clock_timestamp() ELSE ended_at END,
+        owner = CASE WHEN %(ended)s THEN NULL ELSE owner END
+    WHERE source = %(source)s AND shard = %(shard)s AND owner = %(owner)s AND fence = %(fence)s
+      AND batches = %(batches)s AND state = 'open'
+"""
+_LOST = """
+    UPDATE ashore.shard SET state = 'lost', ended_at = clock_timestamp(), owner = NULL
+    WHERE source = %(source)s AND shard = %(shard)s
+"""
+_SKIP_TO_HORIZON = """
+    UPDATE ashore.shard SET position = NULL, at_horizon = true WHERE source = %(source)s AND shard = %(shard)s
+"""
+_GAP = """
+    INSERT INTO ashore.gap (source, shard, kind, after, decision)
+    VALUES (%(source)s, %(shard)s, %(kind)s, %(after)s, %(decision)s) RETURNING id
+"""
+_OPEN_GAPS = """
+    SELECT id, shard, kind, found_at, decision FROM ashore.gap WHERE source = %s AND repaired_at IS NULL ORDER BY id
+"""
+_REPAIRED = "UPDATE ashore.gap SET repaired_at = clock_timestamp() WHERE id = ANY(%s) AND repaired_at IS NULL"
+_FORGET_GAPS = """
+    UPDATE ashore.gap SET repaired_at = clock_timestamp(), decision = 'reload'
+    WHERE source = %s AND repaired_at IS NULL
+"""
+_PASSED: Final = """
+    SELECT
+        (SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s
+           AND (s.state = 'open' AND coalesce(greatest(s.passed_at, s.marked_at) < %(moment)s, true)
+                OR s.state = 'ended' AND NOT EXISTS (
+                    SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard)
+                OR s.state = 'lost')) AS not_passed,
+        (SELECT bool_and(coalesce(s.marked_at >= %(moment)s, false)) FROM ashore.shard s
+          WHERE s.source = %(source)s AND s.state = 'open') AS by_markers
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """Whether every shard has passed a moment, and how that is known."""
+
+    not_passed: int
+    by_markers: bool
+
+    @property
+    def is_past(self) -> bool:
+        """Whether all have."""
+        return not self.not_passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A row of `ashore.gap` that is not repaired."""
+
+    id: int
+    shard: str | None
+    kind: GapKind
+    found_at: datetime
+    decision: str | None
+
+
+def stream_of(conn: Conn, source: str) -> StreamRecord | None:
+    """The stream that is read for a source, if one was begun."""
+    with conn.cursor(row_factory=class_row(StreamRecord)) as cursor:
+        return cursor.execute(_STREAM, (source,)).fetchone()
+
+
+def begin(conn: Conn, *, source: str, arn: str, origin: Mapping[str, Any], shards: Sequence[Shard]) -> None:
+    """Begin a stream, in place of an earlier one: every open shard at its oldest record. The caller's transaction.
+
+    What closed shards hold was written before this, so nothing that is read later lacks it.
+    """
+    conn.execute(_FORGET_SHARDS, (source,))
+    conn.execute(_BEGIN, {"source": source, "arn": arn, "origin": Jsonb(dict(origin))})
+    for shard in shards:
+        _list(conn, source, shard, state="skipped" if shard.is_closed else "open", at_horizon=True)
+
+
+def set_stream_state(conn: Conn, source: str, state: StreamState) -> None:
+    """Let the workers read on, or wait, or end."""
+    conn.execute(_SET_STATE, {"source": source, "state": state})
+
+
+def may_list(conn: Conn, source: str, *, seconds: float) -> bool:
+    """Whether it is this caller's turn to list the shards: one does, of all workers, every so many seconds."""
+    return conn.execute(_MAY_LIST, {"source": source, "seconds": seconds}).rowcount == 1
+
+
+def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
+    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record."""
+    return sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in shards)
+
+
+def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool) -> bool:
+    row = one_row(
+        conn.execute(
+            _LISTED,
+            {
+                "source": source,
+                "shard": shard.id,
+                "parent": shard.parent,
+                "first": shard.first,
+                "state": state,
+                "at_horizon": at_horizon,
+            },
+        )
+    )
+    return bool(row[0])
+
+
+def not_seen(conn: Conn, source: str, since: datetime) -> list[ShardRecord]:
+    """Shards that are not read to their end and were not in a listing that began at `since`."""
+    return _shards(conn, _NOT_SEEN, {"source": source, "since": since})
+
+
+def prune(conn: Conn, source: str, since: datetime) -> None:
+    """Forget shards that ended long ago, that the listing no longer has, and on which nothing hangs."""
+    conn.execute(_PRUNE, {"source": source, "since": since})
+
+
+def advance(conn: Conn, *, source: str, owner: str, shard: ShardRecord, progress: Progress) -> ShardRecord:
+    """Move a shard past a batch, in the batch's transaction; return the shard as it is then.
+
+    Raises:
+        LeaseLost: Another worker has it; the transaction must be rolled back.
+    """
+    moved = conn.execute(
+        _ADVANCE,
+        {
+            "source": source,
+            "shard": shard.shard,
+            "owner": owner,
+            "fence": shard.fence,
+            "batches": shard.batches,
+            "position": progress.position,
+            "records": progress.records,
+            "newest": progress.newest_record_at,
+            "passed": progress.passed_at,
+            "marked": progress.marked_at,
+            "ended": progress.ended,
+        },
+    ).rowcount
+    if moved != 1:
+        raise LeaseLost(unit=f"shard {shard.shard}")
+    return ShardRecord(
+        shard=shard.shard,
+        parent=shard.parent,
+        first=shard.first,
+        position=shard.position if progress.position is None else progress.position,
+        state="ended" if progress.ended else "open",
+        at_horizon=shard.at_horizon,
+        fence=shard.fence,
+        batches=shard.batches + 1,
+    )
+
+
+def keep_gap(conn: Conn, *, source: str, shard: ShardRecord | None, kind: GapKind, decision: str | None) -> int:
+    """Note that records were lost before they were read; return the gap's number."""
+    arguments = {
+        "source": source,
+        "shard": None if shard is None else shard.shard,
+        "kind": kind,
+        "after": None if shard is None else shard.position,
+        "decision": decision,
+    }
+    return int(one_row(conn.execute(_GAP, arguments))[0])
+
+
+def open_gaps(conn: Conn, source: str) -> list[Gap]:
+    """The gaps that are not repaired."""
+    with conn.cursor(row_factory=class_row(Gap)) as cursor:
+        return cursor.execute(_OPEN_GAPS, (source,)).fetchall()
+
+
+def gaps_repaired(conn: Conn, gaps: Sequence[int]) -> None:
+    """Note that what was lost in these gaps has been read from the table."""
+    conn.execute(_REPAIRED, (list(gaps),))
+
+
+def forget_gaps(conn: Conn, source: str) -> None:
+    """Note that a new beginning makes earlier gaps meaningless."""
+    conn.execute(_FORGET_GAPS, (source,))
+
+
+def give_up_shard(conn: Conn, source: str, shard: str) -> None:
+    """Note that a shard is gone though it was not read to its end."""
+    conn.execute(_LOST, {"source": source, "shard": shard})
+
+
+def skip_to_horizon(conn: Conn, source: str, shard: str) -> None:
+    """Let a trimmed shard be read on from the oldest record that there is."""
+    conn.execute(_SKIP_TO_HORIZON, {"source": source, "shard": shard})
+
+
+def passing(conn: Conn, source: str, moment: datetime) -> Passing:
+    """Whether every shard has passed `moment`: by a marker, by time, or ended with children that have."""
+    row = one_row(conn.execute(_PASSED, {"source": source, "moment": moment}))
+    return Passing(not_passed=int(row[0]), by_markers=bool(row[1]))
+
+
+def _shards(conn: Conn, statement: Any, arguments: Mapping[str, Any]) -> list[ShardRecord]:
+    return [shard_record(row) for row in conn.execute(statement, arguments)]
+
+
+def shard_record(row: Sequence[Any]) -> ShardRecord:
+    """A row of ``shard, parent, first, position, state, at_horizon, fence, batches``."""
+    return ShardRecord(
+        shard=row[0],
+        parent=row[1],
+        first=None if row[2] is None else int(row[2]),
+        position=None if row[3] is None else int(row[3]),
+        state=row[4],
+        at_horizon=row[5],
+        fence=row[6],
+        batches=row[7],
+    )

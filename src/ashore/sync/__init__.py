@@ -1,0 +1,1 @@
+"""Sync: the stream flows into PostgreSQL."""

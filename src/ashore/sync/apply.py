@@ -1,0 +1,361 @@
+"""Changes become rows: set-wise, in the caller's transaction, each key in exactly one of its homes afterwards.
+
+The homes of a key are a row, a rejected item and a parked change. A newer word on a key leaves its older homes first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import psycopg
+
+from ashore.ledger import pending, rejected, repairs
+from ashore.ledger.errors import CountMismatch
+from ashore.ledger.loads import UNMATCHED
+from ashore.ledger.pending import Parked
+from ashore.mapping.encoded import Encoded, Rejected
+from ashore.mapping.match import AsCopy, AsRow
+from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.reasons import explanations
+from ashore.postgres.connect import Conn, one_row
+from ashore.postgres.errors import is_row_refused, refusal
+from ashore.postgres.items import prepare
+from ashore.postgres.names import TableName
+from ashore.postgres.upsert import EntityWriter, Link
+from ashore.sync.contested import Contest
+from ashore.sync.copies import CopiesKeeper
+from ashore.sync.routing import Keyed, copy_identity, key_hash, row_identity
+from ashore.sync.waits import waits_for_link
+
+_HOMES: Final = """
+    SELECT EXISTS (SELECT FROM ashore.rejected_item WHERE source = %(source)s),
+           EXISTS (SELECT FROM ashore.rejected_item WHERE source = %(source)s AND waits_for IS NOT NULL),
+           EXISTS (SELECT FROM ashore.parked_change WHERE source = %(source)s),
+           EXISTS (SELECT FROM ashore.repair WHERE source = %(source)s)
+"""
+_conflicts: Final = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
+
+
+class _RowOfAnother(Exception):
+    """A row is there that belongs to another item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Homes:
+    has_rejected: bool
+    has_waiting: bool
+    has_parked: bool
+    has_repairs: bool
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is gathered while one batch is applied."""
+
+    loads: Mapping[str, int]
+    tries: Mapping[bytes, int]
+    homes: _Homes
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    links: defaultdict[str, set[Link]] = field(default_factory=lambda: defaultdict(set))
+    conflicts: list[tuple[Keyed, str]] = field(default_factory=list)
+    refused: list[Rejected] = field(default_factory=list)
+
+
+class Applier:
+    """Applies changes over one connection.
+
+    Args:
+        conn: In autocommit mode between the caller's transactions; its session keeps temporary tables.
+        plan: The declaration; every entity of it that is given changes must have its tables, with primary keys.
+        tables: Declared tables' full names → tables.
+    """
+
+    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+        self._conn = conn
+        self._plan = plan
+        self._tables = tables
+        self._encoder = plan.encoder()
+        self._writers: dict[str, EntityWriter] = {}
+        prepare(conn)
+
+    def open(self, entities: Collection[str]) -> None:
+        """Make ready to write these entities; in autocommit mode, before the transaction."""
+        for name in entities:
+            if name not in self._writers and name != UNMATCHED:
+                writer = EntityWriter(self._plan.entities[name], self._tables, number=len(self._writers))
+                writer.make_stages(self._conn)
+                self._writers[name] = writer
+
+    @property
+    def opened(self) -> frozenset[str]:
+        """The entities that can be written."""
+        return frozenset(self._writers)
+
+    def apply(
+        self,
+        changes: Sequence[Keyed],
+        loads: Mapping[str, int],
+        *,
+        tries: Mapping[bytes, int] | None = None,
+        is_repair: bool = False,
+    ) -> Counter[tuple[str, str]]:
+        """Apply changes, no two of one key, each newer than whatever the database holds of its key.
+
+        Args:
+            changes: Of entities that were opened, or of `UNMATCHED`.
+            loads: Entity → the load whose attempt this continues, for rejected items.
+            tries: How often a parked change was tried before, by key.
+            is_repair: Whether the repair queue itself asks: then it need not be told of its keys.
+
+        Returns:
+            The number of changes by entity and outcome: rows, copy, removed, kept_expired, rejected, parked.
+
+        Raises:
+            psycopg.Error: Not because of a row; the caller's transaction has failed.
+        """
+        batch = _Batch(loads, tries or {}, self._homes(is_repair=is_repair))
+        changes = self._without_expiries(changes, batch)
+        self._leave_homes(changes, batch)
+        puts = [keyed for keyed in changes if keyed.change.item is not None]
+        encoded, fit, unfit = self._encode(puts)
+        self._remove([keyed for keyed in changes if keyed.change.item is None] + [one for one, _ in unfit], batch)
+        batch.refused += [self._named(keyed, one) for keyed, one in unfit]
+        batch.counts.update((one.entity or UNMATCHED, "removed") for one in changes if one.change.item is None)
+        if batch.homes.has_waiting:
+            contested, rest = self._waited_for(fit)
+            if contested:
+                free = self._contest(contested, batch)
+                fit = [*rest, *free]
+                encoded, fit, _ = self._encode(fit)
+        self._land(fit, encoded, batch)
+        self._land_conflicts(batch)
+        self._settle_removed(batch)
+        self._keep_refused(batch)
+        return batch.counts
+
+    def _homes(self, *, is_repair: bool) -> _Homes:
+        found = one_row(self._conn.execute(_HOMES, {"source": self._plan.name}))
+        return _Homes(
+            has_rejected=found[0], has_waiting=found[1], has_parked=found[2], has_repairs=found[3] and not is_repair
+        )
+
+    def _without_expiries(self, changes: Sequence[Keyed], batch: _Batch) -> Sequence[Keyed]:
+        """Without those removals by time to live that the declaration says not to apply."""
+        if not any(keyed.change.is_expiry for keyed in changes):
+            return changes
+        kept: list[Keyed] = []
+        marks: defaultdict[str, list[tuple[str, tuple[str | None, ...]]]] = defaultdict(list)
+        for keyed in changes:
+            match = keyed.match
+            if not keyed.change.is_expiry or not isinstance(match, AsRow) or match.entity.expired == "apply":
+                kept.append(keyed)
+                continue
+            batch.counts[match.entity.name, "kept_expired"] += 1
+            identity = self._identity(match, keyed)
+            if match.entity.expired_column is not None and identity is not None:
+                at = datetime.fromtimestamp(keyed.change.at, UTC).isoformat()
+                marks[match.entity.name].append((at, identity))
+        for name, rows in marks.items():
+            column = self._plan.entities[name].expired_column
+            if column is not None:
+                self._writers[name].mark_expired(self._conn, column, rows)
+        return kept
+
+    def _leave_homes(self, changes: Sequence[Keyed], batch: _Batch) -> None:
+        homes, source = batch.homes, self._plan.name
+        if not (homes.has_rejected or homes.has_parked or homes.has_repairs):
+            return
+        if homes.has_rejected:
+            keys = [rejected.storable(keyed.key.decode()) for keyed in changes]
+            self._release(rejected.forget_rejected_keys(self._conn, source, keys))
+        hashes = [key_hash(keyed.key) for keyed in changes]
+        if homes.has_parked:
+            pending.unpark(self._conn, source, hashes)
+        if homes.has_repairs:
+            repairs.touch(self._conn, source, hashes)
+
+    def _release(self, waited_for: Sequence[str]) -> None:
+        """Let those that wait for what has just changed be read again."""
+        if waited_for:
+            found = rejected.waiting_for(self._conn, self._plan.name, waited_for)
+            keys = [(key_hash(key.encode()), key.encode(), entity) for key, entity, _ in found]
+            repairs.ask_repair(self._conn, self._plan.name, keys, reason="waited")
+
+    def _encode(self, puts: Sequence[Keyed]) -> tuple[Encoded, list[Keyed], list[tuple[Keyed, Rejected]]]:
+        """COPY lines of those items that fit, these items, and the others with why they do not."""
+        encoded = self._encoder.encode([keyed.change.item or b"" for keyed in puts])
+        if not encoded.rejected:
+            return encoded, list(puts), []
+        by_raw = {id(keyed.change.item): keyed for keyed in puts}
+        unfit = [(by_raw[id(one.raw)], one) for one in encoded.rejected]
+        out = {id(keyed) for keyed, _ in unfit}
+        return encoded, [keyed for keyed in puts if id(keyed) not in out], unfit
+
+    @staticmethod
+    def _named(keyed: Keyed, one: Rejected) -> Rejected:
+        return replace(one, key=keyed.key.decode())
+
+    def _identity(self, match: AsRow, keyed: Keyed) -> tuple[str | None, ...] | None:
+        return row_identity(match, keyed.texts, tells_forms=self._writers[match.entity.name].tells_forms)
+
+    def _remove(self, gone: Sequence[Keyed], batch: _Batch) -> None:
+        """Delete the rows and copies of these keys, whichever there are."""
+        rows: defaultdict[str, list[tuple[str | None, ...]]] = defaultdict(list)
+        copies: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for keyed in gone:
+            match keyed.match:
+                case AsRow() as found if (identity := self._identity(found, keyed)) is not None:
+                    rows[found.entity.name].append(identity)
+                case AsCopy() as found if (key := copy_identity(found.entity, keyed.texts)) is not None:
+                    copies[found.entity.name].append(key)
+                case _:
+                    continue
+        for name, identities in rows.items():
+            batch.links[name].update(self._writers[name].delete(self._conn, identities))
+        for name, keys in copies.items():
+            batch.links[name].update(self._writers[name].delete_copies(self._conn, keys))
+
+    def _waited_for(self, fit: Sequence[Keyed]) -> tuple[list[Keyed], list[Keyed]]:
+        """The items of entities some of whose items are rejected for the sake of others, and the other items."""
+        reasons = rejected.reasons_of(self._conn, self._plan.name)
+        names = {name for name, reason in reasons if reason == "duplicate_key"}
+        contested = [one for one in fit if isinstance(one.match, AsRow) and one.match.entity.name in names]
+        chosen = {id(one) for one in contested}
+        return contested, [one for one in fit if id(one) not in chosen]
+
+    def _contest(self, puts: Sequence[Keyed], batch: _Batch) -> list[Keyed]:
+        """Those items that share their row with no other; the others are rejected."""
+        free: list[Keyed] = []
+        by_entity: defaultdict[str, list[Keyed]] = defaultdict(list)
+        for keyed in puts:
+            if isinstance(keyed.match, AsRow):
+                by_entity[keyed.match.entity.name].append(keyed)
+            else:
+                free.append(keyed)
+        for name, of_entity in by_entity.items():
+            contest = Contest(plan=self._plan, tables=self._tables, writer=self._writers[name])
+            allowed, refused = contest.settle(self._conn, of_entity)
+            free += allowed
+            batch.refused += refused
+        return free
+
+    def _land(self, puts: Sequence[Keyed], encoded: Encoded, batch: _Batch, *, is_last: bool = False) -> None:
+        """Write items; those that PostgreSQL refuses are found by halving."""
+        if not puts:
+            return
+        names = {keyed.match.entity.name for keyed in puts if isinstance(keyed.match, AsRow | AsCopy)}
+        try:
+            with self._conn.transaction():
+                refused = [one for name in sorted(names) for one in self._write(name, encoded, batch)]
+        except (_RowOfAnother, psycopg.errors.CardinalityViolation):
+            with self._conn.transaction():
+                free = self._contest(puts, batch)
+            if len(free) == len(puts):
+                raise CountMismatch(where=f"rows of {', '.join(sorted(names))}", expected=len(puts), actual=0) from None
+            again, free, _ = self._encode(free)
+            self._land(free, again, batch, is_last=is_last)
+        except psycopg.Error as error:
+            if not is_row_refused(error):
+                raise
+            if len(puts) == 1:
+                self._refuse(puts[0], error, batch, is_last=is_last)
+                return
+            middle = len(puts) // 2
+            for half in (puts[:middle], puts[middle:]):
+                again, fit, _ = self._encode(half)
+                self._land(fit, again, batch, is_last=is_last)
+        else:
+            batch.refused += refused
+            batch.counts.update({key: number for key, number in _landed(encoded).items() if number})
+
+    def _write(self, name: str, encoded: Encoded, batch: _Batch) -> list[Rejected]:
+        writer = self._writers[name]
+        entity = writer.plan
+        staged = writer.stage(self._conn, encoded.copy_data)
+        keeper = None
+        links: set[Link] = set()
+        if entity.copies is not None:
+            links = {*writer.staged_links(self._conn), *batch.links[name]}
+            keeper = CopiesKeeper(plan=entity, copies=entity.copies, tables=self._tables, writer=writer)
+            keeper.before(self._conn, links)
+        if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
+            raise _RowOfAnother
+        if keeper is None:
+            return []
+        keeper.after(self._conn, links)
+        if batch.homes.has_waiting and entity.copies is not None:
+            self._release([waits_for_link(entity, link) for link in links])
+        return keeper.rejected
+
+    def _settle_removed(self, batch: _Batch) -> None:
+        """Settle the copies whose originals, or whose promoted siblings, were removed."""
+        for name, links in batch.links.items():
+            entity: EntityPlan = self._plan.entities[name]
+            if entity.copies is None or not links:
+                continue
+            keeper = CopiesKeeper(plan=entity, copies=entity.copies, tables=self._tables, writer=self._writers[name])
+            keeper.before(self._conn, links)
+            keeper.after(self._conn, links)
+            batch.refused += keeper.rejected
+
+    def _refuse(self, keyed: Keyed, error: psycopg.Error, batch: _Batch, *, is_last: bool) -> None:
+        if not isinstance(error, _conflicts):
+            name = keyed.entity or UNMATCHED
+            self._remove([keyed], batch)
+            batch.refused.append(
+                Rejected(
+                    entity=name,
+                    attribute=None,
+                    reason="refused_by_postgres",
+                    detail=refusal(error) or explanations["refused_by_postgres"],
+                    key=keyed.key.decode(),
+                    raw=keyed.change.item or b"",
+                )
+            )
+        elif is_last:
+            self._park(keyed, error, batch)
+        else:
+            batch.conflicts.append((keyed, error.diag.constraint_name or ""))
+
+    def _land_conflicts(self, batch: _Batch) -> None:
+        """Those that stand in each other's way: without their rows all together, then what is left is parked."""
+        if batch.conflicts:
+            puts = [keyed for keyed, _ in batch.conflicts]
+            batch.conflicts.clear()
+            self._remove(puts, batch)
+            encoded, fit, _ = self._encode(puts)
+            self._land(fit, encoded, batch, is_last=True)
+
+    def _park(self, keyed: Keyed, error: psycopg.Error, batch: _Batch) -> None:
+        name = keyed.entity or UNMATCHED
+        batch.counts[name, "parked"] += 1
+        parked = Parked(
+            entity=name,
+            key_hash=key_hash(keyed.key),
+            key=keyed.key,
+            item=keyed.change.item or b"",
+            at=keyed.change.at,
+            conflict=error.diag.constraint_name or "",
+            tries=batch.tries.get(keyed.key, 0),
+        )
+        pending.park(self._conn, self._plan.name, [parked])
+
+    def _keep_refused(self, batch: _Batch) -> None:
+        by_load: defaultdict[int, list[Rejected]] = defaultdict(list)
+        for one in batch.refused:
+            batch.counts[one.entity or UNMATCHED, "rejected"] += 1
+            by_load[batch.loads[one.entity or UNMATCHED]].append(one)
+        for load, ones in by_load.items():
+            rejected.keep_rejected(self._conn, load=load, source=self._plan.name, rejected=ones)
+
+
+def _landed(encoded: Encoded) -> dict[tuple[str, str], int]:
+    return {
+        (entity or UNMATCHED, outcome): number
+        for (entity, outcome), number in encoded.counts.items()
+        if outcome in {"rows", "copy"}
+    }

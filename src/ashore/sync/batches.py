@@ -1,0 +1,133 @@
+"""One batch of a shard into PostgreSQL: states locked, changes routed, captured or applied, position moved."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import psycopg
+
+from ashore.ledger import loads, pending, streams
+from ashore.ledger.loads import UNMATCHED, LockedState
+from ashore.ledger.pending import Capture
+from ashore.ledger.streams import Progress, ShardRecord
+from ashore.mapping.plan import Plan
+from ashore.model.change import Change
+from ashore.postgres.connect import Conn
+from ashore.postgres.names import TableName
+from ashore.sync.apply import Applier
+from ashore.sync.routing import Keyed, KeyRouter, key_hash
+
+CAPTURING: Final = frozenset({"loading", "merging"})
+APPLYING: Final = frozenset({"syncing", "reading"})
+_TRIES: Final = 5
+
+Result = TypeVar("Result")
+Counts = Counter[tuple[str, str]]
+
+
+class _NotOpen(Exception):
+    """An entity is applied that the session has no stages for yet."""
+
+    def __init__(self, entities: frozenset[str]) -> None:
+        super().__init__()
+        self.entities = entities
+
+
+class BatchWriter:
+    """Writes batches over one connection in autocommit mode."""
+
+    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+        self.conn = conn
+        self.source = plan.name
+        self.router = KeyRouter(plan)
+        self.applier = Applier(conn, plan, tables)
+        pending.make_stage(conn)
+
+    def write(
+        self, owner: str, shard: ShardRecord, changes: Sequence[Change], progress: Progress
+    ) -> tuple[ShardRecord, Counts]:
+        """Write what one page of a shard says and move the shard past it, or do neither.
+
+        Returns:
+            The shard as it is then, and the number of changes by entity and outcome.
+
+        Raises:
+            LeaseLost: Another worker has the shard; nothing was written.
+            KeyNotAsDeclared: Nothing was written.
+            psycopg.Error: Nothing was written.
+        """
+        newest = self.router.newest(changes)
+
+        def work() -> tuple[ShardRecord, Counts]:
+            counts: Counts = Counter()
+            if newest:
+                states = loads.lock_states(self.conn, self.source)
+                counts = self._route(newest, states, shard.shard)
+            moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
+            return moved, counts
+
+        return self.in_transaction(work)
+
+    def in_transaction(self, work: Callable[[], Result]) -> Result:
+        """Do `work` in a transaction, again where PostgreSQL resolved a deadlock against it."""
+        for attempt in range(_TRIES):
+            try:
+                with self.conn.transaction():
+                    return work()
+            except _NotOpen as not_open:
+                self.applier.open(not_open.entities)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if attempt == _TRIES - 1:
+                    raise
+        with self.conn.transaction():
+            return work()
+
+    def apply(
+        self,
+        changes: Sequence[Keyed],
+        states: Mapping[str, LockedState],
+        *,
+        tries: Mapping[bytes, int] | None = None,
+        is_repair: bool = False,
+    ) -> Counts:
+        """Apply changes of entities whose states the caller has locked; each is newer than what its key has."""
+        names = frozenset(keyed.entity for keyed in changes if keyed.entity)
+        if not_open := names - self.applier.opened:
+            raise _NotOpen(not_open)
+        numbers = {name: found.load for name, found in states.items() if found.load is not None}
+        return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair)
+
+    def _route(self, newest: Sequence[Keyed], states: Mapping[str, LockedState], shard: str) -> Counts:
+        counts: Counts = Counter()
+        captured: list[Capture] = []
+        applied: list[Keyed] = []
+        for keyed in newest:
+            name = keyed.entity
+            found = None if name is None else states.get(name)
+            if name is None or found is None or found.load is None:
+                counts[name or "", "passed_by"] += 1
+            elif found.state in APPLYING:
+                applied.append(keyed)
+            elif found.state in CAPTURING and found.is_captured:
+                counts[name, "captured"] += 1
+                hashed = key_hash(keyed.key)
+                captured.append(
+                    Capture(load=found.load, entity=name, key_hash=hashed, key=keyed.key, change=keyed.change)
+                )
+            else:
+                counts[name, "passed_by"] += 1
+        if captured:
+            pending.capture(self.conn, shard, captured)
+        if applied:
+            counts.update(self.apply(applied, states))
+        return counts
+
+
+def by_entity(counts: Counts) -> dict[str, dict[str, int]]:
+    """Counts as plain values: entity → outcome → changes; items that no pattern matches are under "(no entity)"."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for (entity, outcome), number in counts.items():
+        found[entity if entity != UNMATCHED else "(no entity)"][outcome] = number
+    return dict(found)

@@ -1,0 +1,169 @@
+"""What keeps a sync from running, or stops it. Nothing was skipped by any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ashore.errors import AshoreError
+
+
+class SyncError(AshoreError):
+    """The root of this module's errors."""
+
+    code = "ASH800"
+    exit_code = 3
+
+
+@dataclass(eq=False, kw_only=True)
+class NoStream(SyncError):
+    """The table has no stream that can be read, or its records lack the items."""
+
+    table: str
+    found: str
+
+    code = "ASH801"
+
+    def what(self) -> str:
+        return f"{self.table} {self.found}"
+
+    def hint(self) -> str:
+        return (
+            "switch the stream on with the view NEW_AND_OLD_IMAGES (NEW_IMAGE will do): aws dynamodb update-table"
+            " --table-name … --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class StreamReplaced(SyncError):
+    """The table's stream is no longer the one that was being read: what happened in between is unknown."""
+
+    source: str
+    was: str
+    now: str
+
+    code = "ASH802"
+
+    def what(self) -> str:
+        return f"the stream of {self.source} was {self.was} and is {self.now} now"
+
+    def hint(self) -> str:
+        return (
+            "changes between the two were not recorded by either: end this sync with `ashore sync stop`, and load"
+            " anew with `ashore load --sync --restart`"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class RecordsLost(SyncError):
+    """Records left the stream before they were read. Nothing after them was applied."""
+
+    source: str
+    shard: str
+    found: str
+
+    code = "ASH803"
+
+    def what(self) -> str:
+        return f"{self.source}: {self.found} (shard {self.shard})"
+
+    def hint(self) -> str:
+        return (
+            "DynamoDB keeps a stream for 24 hours. `ashore sync --on-gap repair` goes on from the oldest record that"
+            " there is, and then reads again from the table what may have been missed"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class GapWhileLoading(SyncError):
+    """Records were lost while entities were loading: their load cannot be completed by what was captured."""
+
+    source: str
+    entities: tuple[str, ...]
+
+    code = "ASH804"
+
+    def what(self) -> str:
+        return f"records were lost while these entities of {self.source} were being loaded: {', '.join(self.entities)}"
+
+    def hint(self) -> str:
+        return "load them anew: `ashore load --sync --restart` with their names"
+
+
+@dataclass(eq=False, kw_only=True)
+class NotBegun(SyncError):
+    """There is no stream in the ledger for this source."""
+
+    source: str
+
+    code = "ASH805"
+
+    def what(self) -> str:
+        return f"nothing of {self.source} is being synced"
+
+    def hint(self) -> str:
+        return "begin with `ashore load --sync`, or `ashore sync`"
+
+
+@dataclass(eq=False, kw_only=True)
+class SyncStopped(SyncError):
+    """`ashore sync stop` ended it while this worker ran, or before."""
+
+    source: str
+
+    code = "ASH806"
+
+    def what(self) -> str:
+        return f"the sync of {self.source} was stopped"
+
+    def hint(self) -> str:
+        return "begin anew with `ashore load --sync --restart`"
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyNotAsDeclared(SyncError):
+    """A stream record's key lacks an attribute of the declared key, or has another type. Nothing of it was applied."""
+
+    source: str
+
+    code = "ASH807"
+    exit_code = 2
+
+    def what(self) -> str:
+        return f"the key of a record of {self.source} is not the declared one"
+
+    def hint(self) -> str:
+        return "declare the table's key attributes and their types in Source(partition_key=…, sort_key=…)"
+
+
+@dataclass(eq=False, kw_only=True)
+class PendingTooLarge(SyncError):
+    """Captured changes take more room than they may. Those that were captured stay."""
+
+    found_mb: int
+    most_mb: int
+
+    code = "ASH808"
+
+    def what(self) -> str:
+        return f"ashore.pending_change takes {self.found_mb:,} MB, and may take {self.most_mb:,} MB"
+
+    def hint(self) -> str:
+        return (
+            "make room and raise pending_disk_mb, or end the load with `ashore sync stop`: the stream keeps 24 hours,"
+            " so this can wait some hours"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class OtherTable(SyncError):
+    """The settings name another table than the one whose stream is being read. Nothing was changed."""
+
+    source: str
+
+    code = "ASH809"
+
+    def what(self) -> str:
+        return f"the stream that is read for {self.source} is another table's than the settings name"
+
+    def hint(self) -> str:
+        return "name the table that the sync was begun with, or end that one with `ashore sync stop`"

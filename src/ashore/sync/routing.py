@@ -1,0 +1,144 @@
+"""Which entity a change is of, by its key alone; and the newest change of each key of a batch."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from ashore.ledger.loads import UNMATCHED
+from ashore.mapping import residue
+from ashore.mapping.match import AsCopy, AsRow, KeyTexts, Match, matcher, matches
+from ashore.mapping.plan import EntityPlan, Plan, key_attributes
+from ashore.mapping.pointer import token
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.route import peek, router
+from ashore.mapping.rows import key_of, key_value
+from ashore.model.attribute import TypedValue, same
+from ashore.model.change import Change
+from ashore.postgres.items import as_text
+from ashore.postgres.upsert import RowIdentity
+from ashore.sync.errors import KeyNotAsDeclared
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A change, and what its key says. `key` is the key as the ledger writes it: its JSON, attributes in order."""
+
+    change: Change = field(repr=False)
+    texts: KeyTexts = field(repr=False)
+    key: bytes = field(repr=False)
+    match: Match
+
+    @property
+    def entity(self) -> str | None:
+        """The entity's name, `UNMATCHED` where no pattern speaks of the key, None where a rule does."""
+        match self.match:
+            case AsRow() | AsCopy() as found:
+                return found.entity.name
+            case None:
+                return UNMATCHED
+            case _:
+                return None
+
+
+def key_hash(key: bytes) -> UUID:
+    """The digest under which the ledger finds a key."""
+    return UUID(bytes=hashlib.blake2b(key, digest_size=16).digest())
+
+
+class KeyRouter:
+    """Reads keys and says what they are of; one is for one thread."""
+
+    def __init__(self, plan: Plan) -> None:
+        forms: list[AsRow | AsCopy] = []
+        for entity in plan.entities.values():
+            forms += [AsRow(entity, place) for place, _ in enumerate(entity.generations)]
+            if entity.copies is not None:
+                forms += [AsCopy(entity, place) for place, _ in enumerate(entity.copies.generations)]
+        self._plan = plan
+        self._forms = forms
+        self._peek = peek(plan)
+        self._guess = router(plan, forms)
+        self._match = matcher(plan)
+        self._has_sort_key = plan.sort_key is not None
+        self._attributes = key_attributes(plan)
+
+    def newest(self, changes: Iterable[Change]) -> list[Keyed]:
+        """The last change of each key, in the order of these last changes.
+
+        Raises:
+            KeyNotAsDeclared: The table's key is not the declared one.
+        """
+        last: dict[KeyTexts, Keyed] = {}
+        for change in changes:
+            keyed = self.keyed(change)
+            last.pop(keyed.texts, None)
+            last[keyed.texts] = keyed
+        return list(last.values())
+
+    def keyed(self, change: Change) -> Keyed:
+        """What a change's key says. Raises as `newest`."""
+        try:
+            key: Any = self._peek(change.key)
+            texts: KeyTexts = (key.p.text, key.q.text if self._has_sort_key else None)
+        except (msgspec.DecodeError, AttributeError, UnfitError):
+            raise KeyNotAsDeclared(source=self._plan.name) from None
+        place = self._guess(key)
+        guessed = self._forms[place] if place >= 0 else None
+        match: Match = guessed if guessed is not None and _fits(guessed, texts) else self._match(*texts)
+        named = {one.name: {one.type: text} for one, text in zip(self._attributes, texts, strict=False)}
+        return Keyed(change, texts, _encode(named), match)
+
+
+def _fits(match: AsRow | AsCopy, texts: KeyTexts) -> bool:
+    copies = match.entity.copies
+    if isinstance(match, AsRow):
+        return matches(match.entity.generations[match.generation], *texts) is not None
+    return copies is not None and matches(copies.generations[match.generation], *texts) is not None
+
+
+def row_identity(match: AsRow, texts: KeyTexts, *, tells_forms: bool) -> RowIdentity | None:
+    """What tells the row of this item from all others; None where no row can have such a key."""
+    entity = match.entity
+    taken = matches(entity.generations[match.generation], *texts)
+    if taken is None:
+        return None
+    try:
+        row = {column.column: key_value(column, taken[column.column]) for column in entity.key}
+    except UnfitError:
+        return None
+    values = tuple(as_text(row[column.column]) for column in entity.key)
+    if any("\0" in value for value in values):
+        return None
+    return (*values, *_entries(entity, texts, key_of(entity, row))) if tells_forms else values
+
+
+def _entries(entity: EntityPlan, own: KeyTexts, rendered: KeyTexts) -> list[str | None]:
+    """For each key attribute the JSON of the residue entry that a row of this item has, or None."""
+    found: list[str | None] = []
+    for key, was, now in zip(key_attributes(entity), own, rendered, strict=False):
+        pair: list[TypedValue] = [{key.type: was}, {key.type: now}]
+        if same(pair[0], pair[1]):
+            found.append(None)
+        else:
+            stored = residue.to_column({token(key.name): pair}) or {}
+            found.append(_encode(stored[token(key.name)]).decode())
+    return found
+
+
+def copy_identity(entity: EntityPlan, texts: KeyTexts) -> tuple[str, ...] | None:
+    """The text of each key column of a copy's row; None where no row can have such a key."""
+    found = tuple(_copy_text(key.type, text or "") for key, text in zip(key_attributes(entity), texts, strict=False))
+    return None if any("\0" in text for text in found) else found
+
+
+def _copy_text(kind: str, text: str) -> str:
+    return "\\x" + base64.b64decode(text).hex() if kind == "B" else text

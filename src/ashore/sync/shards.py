@@ -1,0 +1,100 @@
+"""Reading one shard: where to begin, what an empty page means, when to look again."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from ashore.dynamodb.errors import IteratorExpired, Trimmed
+from ashore.ledger.streams import Progress, ShardRecord
+from ashore.model.change import TRIM_HORIZON, ChangePage, Start
+from ashore.sync.order import SyncOrder
+
+_FIRST_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A page, and when its reading began in seconds since 1970."""
+
+    page: ChangePage
+    began_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class ShardReader:
+    """Reads a leased shard page by page. `read` may run in another thread; everything else is the worker's."""
+
+    order: SyncOrder
+    arn: str
+    shard: ShardRecord
+    due_at: float = 0.0
+    _iterator: str | None = None
+    _quiet: deque[float] = field(default_factory=deque)
+    _pause: float = _FIRST_PAUSE_SECONDS
+    _noted_at: float = 0.0
+
+    def read(self) -> Read:
+        """The next page.
+
+        Raises:
+            Trimmed, ShardGone: Records are gone that were not read.
+            SourceError: As the source's calls.
+        """
+        if self._iterator is None:
+            self._iterator = self._begin()
+        began_at = self.order.clock()
+        try:
+            page = self.order.source.read(self._iterator)
+        except IteratorExpired:
+            self._iterator = self._begin()
+            began_at = self.order.clock()
+            page = self.order.source.read(self._iterator)
+        self._iterator = page.next
+        return Read(page, began_at)
+
+    def _begin(self) -> str:
+        shard = self.shard
+        if shard.position is not None:
+            start = Start("AFTER_SEQUENCE_NUMBER", shard.position)
+        elif shard.at_horizon:
+            start = TRIM_HORIZON
+        elif shard.first is None:
+            raise Trimmed(shard.shard)
+        else:
+            start = Start("AT_SEQUENCE_NUMBER", shard.first)
+        return self.order.source.iterator(self.arn, shard.shard, start)
+
+    def progress(self, read: Read, marked_at: float | None) -> Progress | None:
+        """What this page says of the shard; None where it is not worth a transaction.
+
+        By time, a shard has passed a moment when it has been found empty several times in a row since then, or when
+        it brought a record of later, less the margin.
+        """
+        page, limits = read.page, self.order.limits
+        passed_at = None
+        if page.changes:
+            self._quiet.clear()
+            self._pause = _FIRST_PAUSE_SECONDS
+            passed_at = page.changes[-1].at - limits.margin_seconds
+        else:
+            self._quiet.append(read.began_at)
+            self._pause = min(2 * self._pause, limits.poll_seconds)
+            if len(self._quiet) >= limits.empty_reads:
+                passed_at = self._quiet[-limits.empty_reads] - limits.margin_seconds
+                self._quiet.popleft()
+        ended = page.next is None
+        now = self.order.clock()
+        self.due_at = now + (0.0 if page.changes else self._pause)
+        if not page.changes and not ended:
+            if passed_at is None or now - self._noted_at < limits.tend_seconds:
+                return None
+            self._noted_at = now
+        return Progress(
+            position=page.changes[-1].sequence if page.changes else None,
+            records=len(page.changes),
+            newest_record_at=page.changes[-1].at if page.changes else None,
+            passed_at=passed_at,
+            marked_at=marked_at,
+            ended=ended,
+        )

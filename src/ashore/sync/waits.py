@@ -1,0 +1,72 @@
+"""What a rejected item waits for: another item that has its row key, or an original; a digest names it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ashore.ledger import rejected
+from ashore.mapping.copy_text import link_values
+from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
+from ashore.mapping.plan import CopyPlan, EntityPlan, Plan
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.rows import to_rows
+from ashore.model.item import Item
+from ashore.postgres.connect import Conn
+from ashore.postgres.items import RowKey, as_text
+from ashore.postgres.upsert import Link
+
+_decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+_contested: Final = ("duplicate_key", "orphan")
+
+
+def waits_for_row(entity: EntityPlan, key: RowKey) -> str:
+    """The digest of a row key that several items give."""
+    return _digest("row", entity.name, key)
+
+
+def waits_for_link(entity: EntityPlan, link: Link) -> str:
+    """The digest of an original, as its copies name it."""
+    return _digest("original", entity.name, link)
+
+
+def waits_for_original(entity: EntityPlan, copies: CopyPlan, item: Item) -> str:
+    """The digest of the original that a copy names."""
+    values = link_values(copies, item.get(copies.of, {}))
+    return waits_for_link(entity, tuple(None if value is None else as_text(value) for value in values.values()))
+
+
+def row_key(entity: EntityPlan, row: Mapping[str, Any]) -> RowKey:
+    """A row's primary key as text."""
+    return tuple(as_text(row[column.name]) for column in entity.table.primary_key.columns)
+
+
+def fill_waits(conn: Conn, plan: Plan) -> None:
+    """Say of the items that a load rejected for the sake of others what they wait for. The caller's transaction."""
+    match = matcher(plan)
+    waits: list[tuple[str, int]] = []
+    for number, _, _, raw in rejected.without_waits(conn, plan.name, _contested):
+        digest = _wait_of(plan, match, raw)
+        if digest is not None:
+            waits.append((digest, number))
+    rejected.set_waits(conn, waits)
+
+
+def _wait_of(plan: Plan, match: Any, raw: bytes) -> str | None:
+    try:
+        item: Item = _decode(raw)
+        found = match(*key_texts(plan, item))
+        if isinstance(found, AsCopy) and found.entity.copies is not None:
+            return waits_for_original(found.entity, found.entity.copies, item)
+        if isinstance(found, AsRow):
+            return waits_for_row(found.entity, row_key(found.entity, to_rows(found.entity, item, found.generation).row))
+    except (UnfitError, msgspec.DecodeError):
+        return None
+    return None
+
+
+def _digest(kind: str, entity: str, parts: Sequence[str | None]) -> str:
+    return hashlib.blake2b(msgspec.json.encode([kind, entity, *parts]), digest_size=16).hexdigest()

@@ -1,0 +1,280 @@
+"""A sync worker: leases shards, reads them, writes what they say; and, one of all, merges and repairs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+from ashore.dynamodb.errors import ShardGone, SourceError, Trimmed
+from ashore.ledger import leases, loads, pending, records, streams
+from ashore.ledger.errors import LeaseLost
+from ashore.ledger.locks import lock_flow
+from ashore.ledger.streams import GapKind, ShardRecord, StreamRecord
+from ashore.observe.events import Emit, SyncBatch, SyncMerged, SyncStateChanged, silent
+from ashore.postgres.connect import Conn
+from ashore.postgres.names import TableName
+from ashore.sync.batches import CAPTURING, BatchWriter
+from ashore.sync.errors import GapWhileLoading, NotBegun, PendingTooLarge, RecordsLost, SyncStopped
+from ashore.sync.listing import list_shards
+from ashore.sync.markers import marked_at, without_markers
+from ashore.sync.merge import Merger
+from ashore.sync.order import SyncOrder
+from ashore.sync.parked import retry_parked
+from ashore.sync.repair import Repairer
+from ashore.sync.shards import Read, ShardReader
+from ashore.sync.start import assert_same_table
+
+_WAIT_SECONDS: Final = 0.05
+_DISK_EVERY: Final = 20
+"""Rounds of tending between two looks at how much room the captured changes take."""
+
+
+@dataclass(slots=True)
+class _Tended:
+    """When the worker last looked after each thing, by the order's clock."""
+
+    at: float = 0.0
+    rounds: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """One worker over one connection in autocommit mode, which nothing else uses.
+
+    `tables` maps declared tables' full names to tables. `executor` runs the reads; the caller ends it. A worker can be
+    killed at any instant: what it had committed stays, and what it had not is read again by whoever has the shard then.
+    """
+
+    conn: Conn
+    order: SyncOrder
+    tables: dict[str, TableName]
+    executor: Executor
+    emit: Emit = silent
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
+    _readers: dict[str, ShardReader] = field(default_factory=dict)
+    _reads: dict[Future[Read], ShardReader] = field(default_factory=dict)
+    _tended: _Tended = field(default_factory=_Tended)
+    _list_soon: bool = True
+    _writer: BatchWriter | None = None
+    _merger: Merger | None = None
+    _repairer: Repairer | None = None
+    _leads: bool = False
+
+    @property
+    def source(self) -> str:
+        """The source's name."""
+        return self.order.plan.name
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then give the shards back.
+
+        Raises:
+            RecordsLost, GapWhileLoading, StreamReplaced, SyncStopped, PendingTooLarge, OtherTable, NotBegun
+            SourceError: The stream could not be read for minutes.
+            psycopg.Error: PostgreSQL failed; what was committed stays.
+        """
+        try:
+            while not stop.is_set():
+                if not self.round():
+                    stop.wait(_WAIT_SECONDS)
+        finally:
+            self.leave()
+
+    def round(self) -> int:
+        """Look after what is due, read and write; return how many changes were written or merged."""
+        done = self.tend() if self._is_due() else 0
+        self._submit()
+        if not self._reads:
+            return done
+        finished, _ = wait(self._reads, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        for future in finished:
+            reader = self._reads.pop(future)
+            if self._readers.get(reader.shard.shard) is reader:
+                done += self._hear(reader, future)
+        return done
+
+    def leave(self) -> None:
+        """Give the shards back for others to take at once; idempotent. Where PostgreSQL is gone, leases run out."""
+        for future in self._reads:
+            future.cancel()
+        self._reads.clear()
+        self._readers.clear()
+        if not self.conn.closed and not self.conn.broken:
+            leases.leave(self.conn, self.source, self.name)
+
+    @property
+    def writer(self) -> BatchWriter:
+        """What writes the batches; made when it is first needed."""
+        if self._writer is None:
+            self._writer = BatchWriter(self.conn, self.order.plan, self.tables)
+            self._merger = Merger(order=self.order, writer=self._writer)
+            self._repairer = Repairer(order=self.order, writer=self._writer)
+        return self._writer
+
+    def _is_due(self) -> bool:
+        return self.order.clock() - self._tended.at >= self.order.limits.tend_seconds or self._list_soon
+
+    def tend(self) -> int:
+        """Renew and balance leases, list shards, merge and repair; return how many changes were merged."""
+        self._tended.at = self.order.clock()
+        self._tended.rounds += 1
+        stream = self._stream()
+        limits = self.order.limits
+        kept = leases.keep_alive(self.conn, self.source, self.name, seconds=limits.lease_seconds)
+        for lost in self._readers.keys() - kept:
+            del self._readers[lost]
+        self._list(stream)
+        if stream.state == "paused":
+            self._pause()
+            return 0
+        self._balance(stream)
+        self._check_disk()
+        return self._lead()
+
+    def _stream(self) -> StreamRecord:
+        stream = streams.stream_of(self.conn, self.source)
+        if stream is None:
+            raise NotBegun(source=self.source)
+        if stream.state == "stopped":
+            raise SyncStopped(source=self.source)
+        assert_same_table(stream, self.order.source)
+        return stream
+
+    def _list(self, stream: StreamRecord) -> None:
+        seconds = min(1.0, self.order.limits.list_seconds) if self._list_soon else self.order.limits.list_seconds
+        if streams.may_list(self.conn, self.source, seconds=seconds):
+            self._list_soon = False
+            for shard in list_shards(self.conn, self.order, stream):
+                self._lost(shard, "vanished")
+
+    def _pause(self) -> None:
+        leases.release(self.conn, self.source, self.name, self._readers)
+        self._readers.clear()
+
+    def _balance(self, stream: StreamRecord) -> None:
+        """Have a fair share of the shards: no more, so that others get theirs, and no fewer."""
+        share = leases.fair_share(self.conn, self.source)
+        surplus = sorted(self._readers)[share:]
+        leases.release(self.conn, self.source, self.name, surplus)
+        for shard in surplus:
+            del self._readers[shard]
+        taken = leases.take(
+            self.conn,
+            self.source,
+            self.name,
+            most=share - len(self._readers),
+            seconds=self.order.limits.lease_seconds,
+        )
+        for record in taken:
+            self._readers[record.shard] = ShardReader(order=self.order, arn=stream.arn, shard=record)
+
+    def _check_disk(self) -> None:
+        if self._tended.rounds % _DISK_EVERY == 1:
+            found = pending.pending_bytes(self.conn) // 1_000_000
+            if found > self.order.limits.pending_disk_mb:
+                raise PendingTooLarge(found_mb=found, most_mb=self.order.limits.pending_disk_mb)
+
+    def _lead(self) -> int:
+        """Merge, repair and try parked changes again, if it is this worker that does."""
+        self._leads = self._leads or lock_flow(self.conn, f"{self.source} sync", patience_seconds=0.0)
+        writer = self.writer
+        if not self._leads or self._merger is None or self._repairer is None:
+            return 0
+        merged = self._merger.step()
+        if merged.changes:
+            self.emit(SyncMerged(changes=merged.changes))
+        for entity in merged.syncing:
+            self.emit(SyncStateChanged(entity=entity, state="syncing"))
+        if pending.count_parked(self.conn, self.source):
+            retry_parked(writer)
+        repaired = self._repairer.step()
+        if merged.changes >= self.order.limits.merge_changes:
+            self._tended.at = 0.0  # there is more to merge: no need to wait for the next round
+        return merged.changes + repaired
+
+    def _submit(self) -> None:
+        busy = {id(reader) for reader in self._reads.values()}
+        now = self.order.clock()
+        for reader in self._readers.values():
+            if len(self._reads) >= self.order.limits.readers:
+                return
+            if id(reader) not in busy and reader.due_at <= now:
+                self._reads[self.executor.submit(reader.read)] = reader
+
+    def _hear(self, reader: ShardReader, future: Future[Read]) -> int:
+        try:
+            read = future.result()
+        except (Trimmed, ShardGone) as gone:
+            self._lost(reader.shard, _kind_of(gone, reader.shard))
+            return 0
+        progress = reader.progress(read, marked_at(self.order.plan, read.page.changes))
+        if read.page.next is not None and read.page.changes:
+            self._reads[self.executor.submit(reader.read)] = reader  # read on while this page is written
+        if progress is None:
+            return 0
+        changes = without_markers(self.order.plan, read.page.changes)
+        try:
+            reader.shard, counts = self.writer.write(self.name, reader.shard, changes, progress)
+        except LeaseLost:
+            self._readers.pop(reader.shard.shard, None)
+            return 0
+        if progress.ended:
+            del self._readers[reader.shard.shard]
+            self._list_soon = True
+        if changes:
+            self.emit(
+                SyncBatch(
+                    shard=reader.shard.shard, changes=len(changes), bytes=read.page.bytes_read, counts=dict(counts)
+                )
+            )
+        return len(changes)
+
+    def _lost(self, shard: ShardRecord, kind: GapKind) -> None:
+        """Records are gone that were not read: stop, or go on after them and remember what has to be repaired."""
+        self._readers.pop(shard.shard, None)
+        found = _found[kind]
+        if self.order.on_gap == "stop":
+            with self.conn.transaction():
+                if not any(gap.shard == shard.shard for gap in streams.open_gaps(self.conn, self.source)):
+                    streams.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision=None)
+            raise RecordsLost(source=self.source, shard=shard.shard, found=found)
+        with self.conn.transaction():
+            states = loads.lock_states(self.conn, self.source, exclusively=True)
+            caught = {name: state for name, state in states.items() if state.state in CAPTURING and state.is_captured}
+            for load in {state.load for state in caught.values() if state.load is not None}:
+                loads.discard(self.conn, load)
+                pending.forget_pending(self.conn, [load], list(caught))
+            loads.set_state(self.conn, source=self.source, entities=list(caught), state="loading")
+            streams.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision="repair")
+            if kind == "vanished":
+                streams.give_up_shard(self.conn, self.source, shard.shard)
+            else:
+                streams.skip_to_horizon(self.conn, self.source, shard.shard)
+            records.audit(self.conn, "sync gap", {"source": self.source, "shard": shard.shard, "kind": kind})
+        leases.release(self.conn, self.source, self.name, [shard.shard])
+        self._list_soon = True
+        if caught:
+            raise GapWhileLoading(source=self.source, entities=tuple(sorted(name for name in caught if name)))
+
+
+def _kind_of(gone: SourceError, shard: ShardRecord) -> GapKind:
+    if isinstance(gone, ShardGone):
+        return "vanished"
+    return "trimmed" if shard.position is not None or shard.first is not None else "unknown_start"
+
+
+_found: Final[dict[GapKind, str]] = {
+    "trimmed": "records were trimmed from the stream before they were read",
+    "vanished": "a shard left the stream before it was read to its end",
+    "unknown_start": "a shard appeared whose first record is not known",
+}
+
+
+def new_executor(order: SyncOrder) -> ThreadPoolExecutor:
+    """Threads for a worker's reads."""
+    return ThreadPoolExecutor(max_workers=order.limits.readers, thread_name_prefix="ashore shard")
