@@ -277,3 +277,18 @@ class IteratorExpired(SourceError):
 
     def hint(self) -> str:
         return "run the same command again: it goes on where it was"
+
+
+@dataclass(eq=False)
+class NoImages(SourceError):
+    """A record of the stream says that an item was written, and not what it is."""
+
+    table: str
+
+    code: ClassVar[str] = "ASH320"
+
+    def what(self) -> str:
+        return f"the stream of {self.table} has records without the item that was written"
+
+    def hint(self) -> str:
+        return "give the stream the view NEW_AND_OLD_IMAGES, and begin anew: what was written before is not in it"

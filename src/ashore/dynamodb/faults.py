@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ashore.dynamodb.errors import AccessDenied, CredentialsRefused, RequestRefused, SourceError, TableNotFound
+from ashore.dynamodb.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    IteratorExpired,
+    RequestRefused,
+    ShardGone,
+    SourceError,
+    TableNotFound,
+    Trimmed,
+)
 
 throttling = frozenset(
     {
@@ -20,6 +29,7 @@ throttling = frozenset(
         "ThrottledException",
         "RequestLimitExceeded",
         "RequestThrottled",
+        "LimitExceededException",
     }
 )
 passing = frozenset({"InternalServerError", "InternalFailure", "ServiceUnavailable", "TransactionInProgressException"})
@@ -48,11 +58,12 @@ class _Message(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked, for errors: the operation, the table, and whether the request held keys of items."""
+    """What was asked, for errors: the operation, the table, the shard, and whether the request held keys of items."""
 
     operation: str
     table: str
     has_keys: bool = False
+    shard: str | None = None
 
 
 def kind_of(body: bytes, status: int) -> str:
@@ -88,6 +99,16 @@ def error_of(kind: str, message: str, request: Request, *, endpoint: str, reques
         )
     if kind in refused_credentials:
         return CredentialsRefused(kind)
+    if request.shard is not None:
+        match kind:
+            case "TrimmedDataAccessException":
+                return Trimmed(request.shard)
+            case "ExpiredIteratorException":
+                return IteratorExpired()
+            case "ResourceNotFoundException":
+                return ShardGone(request.shard)
+            case _:
+                pass
     if kind in ("ResourceNotFoundException", "TableNotFoundException"):
         return TableNotFound(request.table, endpoint)
     reason = kind if request.has_keys or not message else f"{kind}: {message}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -55,5 +55,14 @@ def dynamodb_client(aws: Aws) -> DynamoDBClient:
     """One DynamoDB client a process for each place, for control; items do not pass through it."""
     try:
         return session_of(aws).client("dynamodb", endpoint_url=aws.endpoint_url, config=retried)
+    except BotoCoreError as error:
+        raise CredentialsRefused(str(error)) from error
+
+
+@lru_cache(maxsize=32)
+def streams_client(aws: Aws) -> Any:
+    """One client of DynamoDB Streams a process for each place, for control; records do not pass through it."""
+    try:
+        return session_of(aws).client("dynamodbstreams", endpoint_url=aws.endpoint_url, config=retried)
     except BotoCoreError as error:
         raise CredentialsRefused(str(error)) from error

@@ -23,9 +23,10 @@ from isal import isal_zlib
 from ashore.dynamodb.budget import Backoff
 from ashore.dynamodb.errors import CredentialsRefused, SourceError, Throttled, Unreachable
 from ashore.dynamodb.faults import Request, error_of, kind_of, message_of, passing, stale_credentials, throttling
-from ashore.dynamodb.settings import Aws, dynamodb_client
+from ashore.dynamodb.settings import Aws, dynamodb_client, streams_client
 
 api = "DynamoDB_20120810"
+streams_api = "DynamoDBStreams_20120810"
 content_type = "application/x-amz-json-1.0"
 passing_statuses: Final = frozenset({408, 429, *range(500, 600)})
 time_out = urllib3.Timeout(connect=5.0, read=30.0)
@@ -59,8 +60,9 @@ class Transport:
           time-out after its first failure.
     """
 
-    def __init__(self, aws: Aws, backoff: Backoff | None = None) -> None:
-        client = dynamodb_client(aws)
+    def __init__(self, aws: Aws, backoff: Backoff | None = None, *, of_streams: bool = False) -> None:
+        client = streams_client(aws) if of_streams else dynamodb_client(aws)
+        self._api = streams_api if of_streams else api
         self.endpoint = client.meta.endpoint_url
         self.region = client.meta.region_name
         self._backoff = backoff or Backoff()
@@ -154,7 +156,7 @@ class Transport:
             method="POST",
             url=self.endpoint.rstrip("/") + "/",
             data=body,
-            headers={"X-Amz-Target": f"{api}.{operation}", "Content-Type": content_type},
+            headers={"X-Amz-Target": f"{self._api}.{operation}", "Content-Type": content_type},
         )
         if frozen.access_key is None or frozen.secret_key is None:
             raise CredentialsRefused("they lack a key")

@@ -1,4 +1,4 @@
-"""From loaded to syncing: what was captured beside a load is merged into its tables, then the stream applies directly."""
+"""From loaded to syncing: what was captured beside a load is merged into its tables; then the stream applies."""
 
 from __future__ import annotations
 
