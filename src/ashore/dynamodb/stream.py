@@ -34,6 +34,9 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to
 """
 
 
+_nothing: Final = msgspec.Raw(b"")
+
+
 class _Identity(msgspec.Struct):
     principal: str = msgspec.field(name="PrincipalId", default="")
     kind: str = msgspec.field(name="Type", default="")
@@ -43,7 +46,7 @@ class _Image(msgspec.Struct):
     sequence: str = msgspec.field(name="SequenceNumber")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     at: float = msgspec.field(name="ApproximateCreationDateTime")
-    new: msgspec.Raw | None = msgspec.field(name="NewImage", default=None)
+    new: msgspec.Raw = msgspec.field(name="NewImage", default=_nothing)
 
 
 class _Record(msgspec.Struct):
@@ -176,9 +179,10 @@ class TableStream:
             who = record.identity
             is_expiry = who is not None and who.principal == _EXPIRY and who.kind == "Service"
             return Change(int(image.sequence), bytes(image.keys), None, image.at, is_expiry)
-        if image.new is None:
+        item = bytes(image.new)
+        if not item.startswith(b"{"):
             raise NoImages(self.table)
-        return Change(int(image.sequence), bytes(image.keys), bytes(image.new), image.at)
+        return Change(int(image.sequence), bytes(image.keys), item, image.at)
 
     def _describe(self, arn: str, after: str | None) -> _Description:
         body = {"StreamArn": arn} | ({} if after is None else {"ExclusiveStartShardId": after})

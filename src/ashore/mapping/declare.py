@@ -186,7 +186,7 @@ class Entity:
     ) -> None:
         self.table = table
         self.keys: tuple[Key, ...] = (key,) if isinstance(key, Key) else tuple(key)
-        self.name = name or table.name
+        self.name = name or str(table.name)
         self.constant = dict(constant or {})
         self.derived = dict(derived or {})
         self.attributes = dict(attributes or {})

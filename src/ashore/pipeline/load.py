@@ -49,9 +49,13 @@ def load(  # noqa: PLR0913 (the options of the command)
     workers: int = 2,
     restart: bool = False,
     limits: Limits | None = None,
+    is_captured: bool = False,
     emit: Emit = silent,
 ) -> LoadOutcome:
     """Load some entities of a source (all that are declared, if none is named), or go on with an unfinished load.
+
+    `is_captured` says that the source's stream is being read (`ashore.pipeline.sync.begin_sync`): the load ends in
+    `merging`, and a sync goes on from there.
 
     Raises:
         AshoreError: As `ashore.load.run.run_load`; what was committed stays, and calling again goes on.
@@ -70,6 +74,7 @@ def load(  # noqa: PLR0913 (the options of the command)
             workers=workers,
             restart=restart,
             limits=limits or Limits(),
+            is_captured=is_captured,
         ),
         emit,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from psycopg import sql
 
@@ -72,7 +71,7 @@ class CopiesKeeper:
             item: Item = decode(one.raw)
             self.rejected.append(replace(one, waits_for=waits_for_original(self.plan, self.copies, item)))
 
-    @cached_property
+    @property
     def _table(self) -> TableName:
         return self.tables[self.copies.table.fullname]
 

@@ -1,0 +1,166 @@
+"""Sync: begin, run, pause and stop; and loading beside a captured stream."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ashore.dynamodb.scan import TableSource
+from ashore.dynamodb.stream import TableStream
+from ashore.errors import AshoreError
+from ashore.ledger import loads, pending, streams
+from ashore.ledger.repairs import count_repairs
+from ashore.ledger.schema import ensure_ledger
+from ashore.mapping.plan import Plan
+from ashore.observe.events import Emit, silent
+from ashore.pipeline.load import tables_of
+from ashore.pipeline.project import Project, item_source
+from ashore.postgres.connect import Conn, connect
+from ashore.postgres.errors import translated
+from ashore.postgres.names import TableName
+from ashore.postgres.retry import connect_patiently
+from ashore.sync.order import OnGap, SyncLimits, SyncOrder
+from ashore.sync.start import ensure_stream
+from ashore.sync.stop import Stopped, set_paused, stop
+from ashore.sync.worker import Worker, new_executor
+
+
+@dataclass(eq=False, kw_only=True)
+class NeedsTable(AshoreError):
+    """A sync reads a table's stream, and the settings name an export."""
+
+    code = "ASH630"
+    exit_code = 2
+
+    def what(self) -> str:
+        return "a sync reads a table's stream, and the settings name no table"
+
+    def hint(self) -> str:
+        return "give --table, or set table in ashore.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The stream that is read for a source; `is_new` where it was begun by this call."""
+
+    source: str
+    arn: str
+    is_new: bool
+
+
+def table_source(project: Project) -> TableSource:
+    """The live table that the settings name.
+
+    Raises:
+        NeedsTable: They name none.
+    """
+    source = None if project.settings.items_from is None else item_source(project.settings)
+    if not isinstance(source, TableSource):
+        raise NeedsTable
+    return source
+
+
+def stream_source(source: TableSource) -> TableStream:
+    """The stream of a table."""
+    return TableStream(
+        table=source.table, region=source.region, endpoint_url=source.endpoint_url, profile=source.profile
+    )
+
+
+def begin_sync(project: Project) -> Begun:
+    """Begin to read the table's stream, unless it is read already. Idempotent; nothing is captured or applied yet.
+
+    Raises:
+        NoStream, StreamReplaced, OtherTable, NeedsTable: Nothing was changed.
+    """
+    source = stream_source(table_source(project))
+    with connect(project.dsn, application_name="ashore sync", autocommit=True) as conn, translated("beginning to sync"):
+        ensure_ledger(conn)
+        stream, is_new = ensure_stream(conn, project.plan, source, _table_names(conn, project.plan))
+    return Begun(source=project.plan.name, arn=stream.arn, is_new=is_new)
+
+
+def sync_order(project: Project, *, on_gap: OnGap = "stop", limits: SyncLimits | None = None) -> SyncOrder:
+    """What a worker of this project is asked to do.
+
+    Raises:
+        NeedsTable: The settings name no table.
+    """
+    source = table_source(project)
+    return SyncOrder(
+        dsn=project.dsn,
+        plan=project.plan,
+        source=stream_source(source),
+        fetch=source.get_items,
+        on_gap=on_gap,
+        limits=limits or SyncLimits(),
+    )
+
+
+def run_worker(
+    order: SyncOrder, stop_event: threading.Event, *, emit: Emit = silent, until: Callable[[Conn], bool] | None = None
+) -> None:
+    """Work until `stop_event` is set, or `until` says so (it is asked about once a second), then hand the shards over.
+
+    Raises:
+        SyncError: See each subclass; nothing was skipped.
+        SourceError, PostgresError: What was committed stays; calling again goes on.
+    """
+    name = f"ashore sync {order.plan.name}"
+    with (
+        connect_patiently(order.dsn, application_name=name, autocommit=True) as conn,
+        new_executor(order) as executor,
+        translated("syncing"),
+    ):
+        worker = Worker(conn=conn, order=order, tables=_tables(conn, order.plan), executor=executor, emit=emit)
+        if until is None:
+            worker.run(stop_event)
+            return
+        asked_at = 0.0
+        try:
+            while not stop_event.is_set():
+                if not worker.round():
+                    stop_event.wait(0.05)
+                if order.clock() - asked_at >= min(1.0, order.limits.tend_seconds):
+                    asked_at = order.clock()
+                    if until(conn):
+                        return
+        finally:
+            worker.leave()
+
+
+def caught_up(source: str, moment: float) -> Callable[[Conn], bool]:
+    """Whether a sync has nothing to do any more that was there at `moment` (seconds since 1970); for `run_worker`."""
+
+    def is_caught_up(conn: Conn) -> bool:
+        row = conn.execute("SELECT to_timestamp(%s)", (moment,)).fetchone()
+        if row is None or not streams.passing(conn, source, row[0]).is_past:
+            return False
+        states = loads.entities_of(conn, source).values()
+        waits = any(one.state == "merging" for one in states) or pending.count_parked(conn, source)
+        return not waits and not count_repairs(conn, source)
+
+    return is_caught_up
+
+
+def pause_sync(project: Project, *, paused: bool) -> str:
+    """Let the workers wait, or go on; return the state. Raises NotBegun or SyncStopped."""
+    with connect(project.dsn, application_name="ashore sync", autocommit=True) as conn, translated("pausing the sync"):
+        ensure_ledger(conn)
+        return set_paused(conn, project.plan.name, paused=paused)
+
+
+def stop_sync(project: Project) -> Stopped:
+    """End the sync of the source; see `ashore.sync.stop.stop`."""
+    with connect(project.dsn, application_name="ashore sync", autocommit=True) as conn, translated("stopping the sync"):
+        ensure_ledger(conn)
+        return stop(conn, project.plan.name)
+
+
+def _tables(conn: Conn, plan: Plan) -> dict[str, TableName]:
+    return {name: table for entity in plan.entities.values() for name, table in tables_of(conn, entity).items()}
+
+
+def _table_names(conn: Conn, plan: Plan) -> dict[str, list[str]]:
+    return {name: [str(table) for table in tables_of(conn, one).values()] for name, one in plan.entities.items()}
