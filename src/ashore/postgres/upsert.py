@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
@@ -92,9 +92,14 @@ class EntityWriter:
         """Delete the rows of these items, with their children; return a link for each row that was there."""
         return conn.execute(self._delete, _by_column(rows)).fetchall() if rows else []
 
-    def delete_copies(self, conn: Conn, keys: Sequence[tuple[str, ...]]) -> list[Link]:
-        """Delete the copies with these keys (the text of each key column); return the link of each."""
-        return conn.execute(self._delete_copies, _by_column(keys)).fetchall() if keys else []
+    def copy_links(self, conn: Conn, keys: Sequence[tuple[str, ...]]) -> list[Link]:
+        """The links of the copies with these keys (the text of each key column)."""
+        select = sql.SQL("SELECT {} ").format(self._link_texts("t"))
+        return conn.execute(select + self._of_copies("FROM {} AS t JOIN", "ON"), _by_column(keys)).fetchall()
+
+    def delete_copies(self, conn: Conn, keys: Sequence[tuple[str, ...]]) -> None:
+        """Delete the copies with these keys."""
+        conn.execute(self._of_copies("DELETE FROM {} AS t USING", "WHERE"), _by_column(keys))
 
     def staged_links(self, conn: Conn) -> list[Link]:
         """The links of what is staged, and of the copies that it will replace. For an entity with copies."""
@@ -247,11 +252,10 @@ class EntityWriter:
             same=same,
         )
 
-    @cached_property
-    def _delete_copies(self) -> sql.Composed:
+    def _of_copies(self, verb: LiteralString, on: LiteralString) -> sql.Composed:
         copies = self._copies
         names = [sql.Identifier(f"k{at}") for at, _ in enumerate(self._copy_key)]
-        return sql.SQL("DELETE FROM {} AS t USING unnest({}) AS k({}) WHERE {} RETURNING {}").format(
+        return sql.SQL(verb + " unnest({}) AS k({}) " + on + " {}").format(
             self._tables[copies.table.fullname].identifier,
             _lists(len(names)),
             sql.SQL(", ").join(names),
@@ -259,7 +263,6 @@ class EntityWriter:
                 sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, type_of(copies.table, column))
                 for column, name in zip(self._copy_key, names, strict=True)
             ),
-            self._link_texts("t"),
         )
 
 

@@ -19,7 +19,7 @@ from ashore.ledger.loads import UNMATCHED
 from ashore.ledger.pending import Parked
 from ashore.mapping.encoded import Encoded, Rejected
 from ashore.mapping.match import AsCopy, AsRow
-from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.plan import Plan
 from ashore.mapping.reasons import explanations
 from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.errors import is_row_refused, refusal
@@ -217,7 +217,14 @@ class Applier:
         for name, identities in rows.items():
             batch.links[name].update(self._writers[name].delete(self._conn, identities))
         for name, keys in copies.items():
-            batch.links[name].update(self._writers[name].delete_copies(self._conn, keys))
+            writer = self._writers[name]
+            batch.links[name].update(writer.copy_links(self._conn, keys))
+            self._keeper(name).before(self._conn, batch.links[name])
+            writer.delete_copies(self._conn, keys)
+
+    def _keeper(self, name: str) -> CopiesKeeper:
+        writer = self._writers[name]
+        return CopiesKeeper(plan=writer.plan, tables=self._tables, writer=writer)
 
     def _waited_for(self, fit: Sequence[Keyed]) -> tuple[list[Keyed], list[Keyed]]:
         """The items of entities some of whose items are rejected for the sake of others, and the other items."""
@@ -276,31 +283,28 @@ class Applier:
         writer = self._writers[name]
         entity = writer.plan
         staged = writer.stage(self._conn, encoded.copy_data)
-        keeper = None
-        links: set[Link] = set()
-        if entity.copies is not None:
-            links = {*writer.staged_links(self._conn), *batch.links[name]}
-            keeper = CopiesKeeper(plan=entity, copies=entity.copies, tables=self._tables, writer=writer)
-            keeper.before(self._conn, links)
+        if entity.copies is None:
+            if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
+                raise _RowOfAnother
+            return []
+        links = {*writer.staged_links(self._conn), *batch.links[name]}
+        keeper = self._keeper(name)
+        keeper.before(self._conn, links)
         if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
             raise _RowOfAnother
-        if keeper is None:
-            return []
         keeper.after(self._conn, links)
-        if batch.homes.has_waiting and entity.copies is not None:
+        if batch.homes.has_waiting:
             self._release([waits_for_link(entity, link) for link in links])
         return keeper.rejected
 
     def _settle_removed(self, batch: _Batch) -> None:
         """Settle the copies whose originals, or whose promoted siblings, were removed."""
         for name, links in batch.links.items():
-            entity: EntityPlan = self._plan.entities[name]
-            if entity.copies is None or not links:
-                continue
-            keeper = CopiesKeeper(plan=entity, copies=entity.copies, tables=self._tables, writer=self._writers[name])
-            keeper.before(self._conn, links)
-            keeper.after(self._conn, links)
-            batch.refused += keeper.rejected
+            if self._plan.entities[name].copies is not None and links:
+                keeper = self._keeper(name)
+                keeper.before(self._conn, links)
+                keeper.after(self._conn, links)
+                batch.refused += keeper.rejected
 
     def _refuse(self, keyed: Keyed, error: psycopg.Error, batch: _Batch, *, is_last: bool) -> None:
         if not isinstance(error, _conflicts):

@@ -26,15 +26,22 @@ from ashore.sync.waits import waits_for_original
 class CopiesKeeper:
     """Keeps the copies of one entity as a load of the table would leave them.
 
-    Within one transaction: `before` once the batch's deletions are done and its rows are staged, `after` once they are
-    written. `rejected` gathers the orphans that were rejected.
+    Within one transaction: `before` before any of these originals and copies is deleted or written, `after` once they
+    are. `rejected` gathers the orphans that were rejected.
     """
 
     plan: EntityPlan
-    copies: CopyPlan
     tables: Mapping[str, TableName]
     writer: EntityWriter
     rejected: list[Rejected] = field(default_factory=list)
+
+    @property
+    def copies(self) -> CopyPlan:
+        """What the declaration says of the copies."""
+        if self.plan.copies is None:
+            message = f"entity {self.plan.name!r} declares no copies"
+            raise TypeError(message)
+        return self.plan.copies
 
     def before(self, conn: Conn, links: Collection[Link]) -> None:
         """Take back the promotions of copies with these links: their rows give way to an original, if there is one."""
