@@ -37,7 +37,7 @@ def reject_repeated(conn: Conn, order: LoadOrder, load: OpenLoad, table: TableNa
     """Reject some of the items of which several have one row key in `table`; return how many, 0 if there are none.
 
     Their rows and those of their children are removed. Bounded: call it until it returns 0. The caller owns the
-    transaction.
+    transaction. Of a live table, those that are no longer there are counted as gone.
 
     Raises:
         SourceRepeatsItems: They are one and the same item.
@@ -55,7 +55,8 @@ def reject_repeated(conn: Conn, order: LoadOrder, load: OpenLoad, table: TableNa
         raise SourceRepeatsItems(table=str(table), key=mask(again[0]))
     removed = _remove(conn, load, entity, keys)
     main = str(load.targets[entity.table.fullname])
-    if removed[main] != len(items):
+    gone = removed[main] - len(items)
+    if gone < 0 or (gone and order.source.origin.get("kind") != "table"):
         raise CountMismatch(where=f"items of repeated keys in {main}", expected=removed[main], actual=len(items))
     detail = explanations["duplicate_key"]
     rejected.keep_rejected(
@@ -68,12 +69,14 @@ def reject_repeated(conn: Conn, order: LoadOrder, load: OpenLoad, table: TableNa
         ],
     )
     changed: dict[tuple[str | None, str], int] = {
-        (entity.name, "rows"): -len(items),
+        (entity.name, "rows"): -removed[main],
         (entity.name, "rejected"): len(items),
     }
+    if gone:
+        changed[entity.name, "gone"] = gone
     units.add_counts(conn, load.record.id, units.corrections, changed)
     units.add_rows(conn, load.record.id, units.corrections, {name: -rows for name, rows in removed.items()})
-    return len(items)
+    return removed[main]
 
 
 def _link(order: LoadOrder, load: OpenLoad, table: TableName) -> _Link:

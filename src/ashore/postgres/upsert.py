@@ -41,6 +41,7 @@ class EntityWriter:
         self.table = tables[plan.table.fullname]
         self._tables = tables
         self._number = number
+        self._is_used = False
 
     @property
     def tells_forms(self) -> bool:
@@ -58,12 +59,20 @@ class EntityWriter:
                 )
             )
 
+    def begin(self) -> None:
+        """Say that a new transaction has begun, so that the stages are empty."""
+        self._is_used = False
+
     def stage(self, conn: Conn, copy_data: Mapping[str, bytes]) -> int:
         """Put COPY lines for the entity's tables (those that have any) into their stages; return the entity's rows.
 
         Raises:
             psycopg.Error: A line was refused.
         """
+        if self._is_used:
+            for at, _ in enumerate(self._columns):
+                conn.execute(sql.SQL("DELETE FROM {}").format(self._stage(at).identifier))
+        self._is_used = True
         staged = 0
         for at, (name, columns) in enumerate(self._columns):
             lines = copy_data.get(name)

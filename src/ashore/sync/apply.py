@@ -28,8 +28,8 @@ from ashore.postgres.names import TableName
 from ashore.postgres.upsert import EntityWriter, Link
 from ashore.sync.contested import Contest
 from ashore.sync.copies import CopiesKeeper
-from ashore.sync.routing import Keyed, copy_identity, key_hash, row_identity
-from ashore.sync.waits import waits_for_link
+from ashore.sync.routing import Keyed, copy_identity, row_identity
+from ashore.sync.waits import key_hash, waits_for_link
 
 _HOMES: Final = """
     SELECT EXISTS (SELECT FROM ashore.rejected_item WHERE source = %(source)s),
@@ -63,6 +63,7 @@ class _Batch:
     links: defaultdict[str, set[Link]] = field(default_factory=lambda: defaultdict(set))
     conflicts: list[tuple[Keyed, str]] = field(default_factory=list)
     refused: list[Rejected] = field(default_factory=list)
+    waited: set[str] = field(default_factory=set)
 
 
 class Applier:
@@ -117,6 +118,8 @@ class Applier:
         Raises:
             psycopg.Error: Not because of a row; the caller's transaction has failed.
         """
+        for writer in self._writers.values():
+            writer.begin()
         batch = _Batch(loads, tries or {}, self._homes(is_repair=is_repair))
         changes = self._without_expiries(changes, batch)
         self._leave_homes(changes, batch)
@@ -135,6 +138,7 @@ class Applier:
         self._land_conflicts(batch)
         self._settle_removed(batch)
         self._keep_refused(batch)
+        self._release(batch)
         return batch.counts
 
     def _homes(self, *, is_repair: bool) -> _Homes:
@@ -171,17 +175,18 @@ class Applier:
             return
         if homes.has_rejected:
             keys = [rejected.storable(keyed.key.decode()) for keyed in changes]
-            self._release(rejected.forget_rejected_keys(self._conn, source, keys))
+            batch.waited.update(rejected.forget_rejected_keys(self._conn, source, keys))
         hashes = [key_hash(keyed.key) for keyed in changes]
         if homes.has_parked:
             pending.unpark(self._conn, source, hashes)
         if homes.has_repairs:
             repairs.touch(self._conn, source, hashes)
 
-    def _release(self, waited_for: Sequence[str]) -> None:
-        """Let those that wait for what has just changed be read again."""
-        if waited_for:
-            found = rejected.waiting_for(self._conn, self._plan.name, waited_for)
+    def _release(self, batch: _Batch) -> None:
+        """Let those be read again that wait for what has changed, and for nothing that this batch rejected."""
+        waited = batch.waited - {one.waits_for for one in batch.refused}
+        if waited:
+            found = rejected.waiting_for(self._conn, self._plan.name, sorted(waited))
             keys = [(key_hash(key.encode()), key.encode(), entity) for key, entity, _ in found]
             repairs.ask_repair(self._conn, self._plan.name, keys, reason="waited")
 
@@ -294,7 +299,7 @@ class Applier:
             raise _RowOfAnother
         keeper.after(self._conn, links)
         if batch.homes.has_waiting:
-            self._release([waits_for_link(entity, link) for link in links])
+            batch.waited.update(waits_for_link(entity, link) for link in links)
         return keeper.rejected
 
     def _settle_removed(self, batch: _Batch) -> None:

@@ -17,7 +17,8 @@ from ashore.model.change import Change
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier
-from ashore.sync.routing import Keyed, KeyRouter, key_hash
+from ashore.sync.routing import Keyed, KeyRouter
+from ashore.sync.waits import key_hash
 
 CAPTURING: Final = frozenset({"loading", "merging"})
 APPLYING: Final = frozenset({"syncing", "reading"})

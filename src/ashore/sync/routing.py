@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
@@ -47,11 +45,6 @@ class Keyed:
                 return UNMATCHED
             case _:
                 return None
-
-
-def key_hash(key: bytes) -> UUID:
-    """The digest under which the ledger finds a key."""
-    return UUID(bytes=hashlib.blake2b(key, digest_size=16).digest())
 
 
 class KeyRouter:

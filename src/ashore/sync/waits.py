@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
-from ashore.ledger import rejected
+from ashore.ledger import rejected, repairs
 from ashore.mapping.copy_text import link_values
+from ashore.mapping.encoder import item_key
 from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
 from ashore.mapping.plan import CopyPlan, EntityPlan, Plan
 from ashore.mapping.reasons import UnfitError
@@ -21,6 +24,11 @@ from ashore.postgres.upsert import Link
 
 _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 _contested: Final = ("duplicate_key", "orphan")
+
+
+def key_hash(key: bytes) -> UUID:
+    """The digest under which the ledger finds a key."""
+    return UUID(bytes=hashlib.blake2b(key, digest_size=16).digest())
 
 
 def waits_for_row(entity: EntityPlan, key: RowKey) -> str:
@@ -45,14 +53,23 @@ def row_key(entity: EntityPlan, row: Mapping[str, Any]) -> RowKey:
 
 
 def fill_waits(conn: Conn, plan: Plan) -> None:
-    """Say of the items that a load rejected for the sake of others what they wait for. The caller's transaction."""
+    """Say of the items that a load rejected for the sake of others what they wait for. The caller's transaction.
+
+    One whose rival was gone before it could be rejected as well is put into the repair queue.
+    """
     match = matcher(plan)
     waits: list[tuple[str, int]] = []
-    for number, _, _, raw in rejected.without_waits(conn, plan.name, _contested):
+    rivals: defaultdict[str, list[tuple[bytes, str | None]]] = defaultdict(list)
+    for number, entity, reason, raw in rejected.without_waits(conn, plan.name, _contested):
         digest = _wait_of(plan, match, raw)
         if digest is not None:
             waits.append((digest, number))
+            if reason == "duplicate_key":
+                rivals[digest].append((item_key(plan, _decode(raw)).encode(), entity))
     rejected.set_waits(conn, waits)
+    alone = [ones[0] for ones in rivals.values() if len(ones) == 1]
+    keys = [(key_hash(key), key, entity) for key, entity in alone]
+    repairs.ask_repair(conn, plan.name, keys, reason="waited")
 
 
 def _wait_of(plan: Plan, match: Any, raw: bytes) -> str | None:

@@ -198,13 +198,15 @@ class Worker:
         return merged.changes + repaired
 
     def _submit(self) -> None:
+        """Begin to read those shards whose turn it is, as many as may be; who waited longest comes first."""
+        room = self.order.limits.readers - len(self._reads)
+        if room <= 0:
+            return
         busy = {id(reader) for reader in self._reads.values()}
         now = self.order.clock()
-        for reader in self._readers.values():
-            if len(self._reads) >= self.order.limits.readers:
-                return
-            if id(reader) not in busy and reader.due_at <= now:
-                self._reads[self.executor.submit(reader.read)] = reader
+        due = [one for one in self._readers.values() if id(one) not in busy and one.due_at <= now]
+        for reader in sorted(due, key=lambda one: one.due_at)[:room]:
+            self._reads[self.executor.submit(reader.read)] = reader
 
     def _hear(self, reader: ShardReader, future: Future[Read]) -> int:
         try:
@@ -213,8 +215,8 @@ class Worker:
             self._lost(reader.shard, _kind_of(gone, reader.shard))
             return 0
         progress = reader.progress(read, marked_at(self.order.plan, read.page.changes))
-        if read.page.next is not None and read.page.changes:
-            self._reads[self.executor.submit(reader.read)] = reader  # read on while this page is written
+        if read.page.next is not None:
+            self._submit()  # so that it is read on while this page is written
         if progress is None:
             return 0
         changes = without_markers(self.order.plan, read.page.changes)

@@ -1,0 +1,380 @@
+"""A small world for the tests of sync: everything that a declaration can say, a load in steps, and where items belong."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+
+from ashore.ledger import loads, units
+from ashore.ledger.chunk import ChunkWriter
+from ashore.ledger.schema import ensure_ledger
+from ashore.load.order import LoadOrder, PlannedEncoding, planned_encoding
+from ashore.load.run import run_load
+from ashore.load.start import start_load
+from ashore.mapping.copy_text import link_values, whole_item
+from ashore.mapping.declare import Child, Copy, Entity, Source, promote, remainder
+from ashore.mapping.declared import PlanReference
+from ashore.mapping.items import from_rows
+from ashore.mapping.match import AsCopy, AsRow, Ruled, key_texts, matcher
+from ashore.mapping.names import camel_case
+from ashore.mapping.reasons import UnfitError
+from ashore.mapping.rows import to_rows
+from ashore.model.chunk import Chunk, Estimate, Position, Unit
+from ashore.pipeline.load import _AfterRows, _Rebuild, tables_of
+from ashore.postgres.connect import Conn, connect
+from ashore.postgres.items import RowReader, prepare
+from ashore.postgres.names import TableName
+from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.start import ensure_stream
+from ashore.sync.worker import Worker
+from memory_table import MemoryTable
+
+metadata = sa.MetaData(schema="world")
+
+
+def _key(name: str, *, primary_key: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(collation="C"), primary_key=primary_key, nullable=False)
+
+
+account = sa.Table(
+    "account",
+    metadata,
+    _key("account_id", primary_key=True),
+    sa.Column("email", sa.Text),
+    sa.Column("balance", sa.Integer),
+    *remainder(),
+    sa.UniqueConstraint("email", name="account_email"),
+    sa.CheckConstraint("balance < 1000", name="account_balance"),
+)
+note = sa.Table(
+    "note",
+    metadata,
+    _key("note_id", primary_key=True),
+    sa.Column("owner_id", sa.Text(collation="C"), sa.ForeignKey(account.c.account_id), nullable=False),
+    sa.Column("text", sa.Text),
+    *remainder(),
+)
+line = sa.Table(
+    "line",
+    metadata,
+    sa.Column("note_id", sa.Text(collation="C"), sa.ForeignKey(note.c.note_id), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("words", sa.Text),
+    *remainder(),
+)
+session = sa.Table(
+    "session",
+    metadata,
+    _key("session_id", primary_key=True),
+    sa.Column("ttl", sa.BigInteger),
+    sa.Column("expired_at", sa.DateTime(timezone=True)),
+    *remainder(),
+)
+world = Source("world", names=camel_case)
+accounts = Entity(
+    account,
+    [world.key("account|{account_id}", "account"), world.key("ACCOUNT#{account_id}", "account")],
+)
+notes = Entity(
+    note,
+    world.key("owner|{owner_id}", "note|{note_id}"),
+    derived={"noteRef": "note|{note_id}", "ownerId": "{owner_id}"},
+    children=[Child(table=line, attribute="lines", order=line.c.position)],
+    copies=[
+        Copy(partition="archive|{year}", sort="{place}", of="noteRef", orphan=promote),
+        Copy(partition="bin|{year}", sort="{place}", of="noteRef"),
+    ],
+)
+sessions = Entity(session, world.key("session|{session_id}", "session"), ttl="ttl", expired="apply")
+world.not_yet("setting|*")
+plan = world.compile()
+reference = PlanReference(declarations="sync_world:world", folder=Path(__file__).parent)
+ENTITIES: Final = tuple(plan.entities)
+LIMITS: Final = SyncLimits(
+    lease_seconds=0.5,
+    list_seconds=0.0,
+    tend_seconds=0.0,
+    poll_seconds=0.0,
+    empty_reads=4,
+    margin_seconds=0.0,
+    readers=2,
+    merge_changes=7,
+    repairs_at_once=5,
+)
+
+
+class AtOnce(Executor):
+    """An executor that does its work when it is asked to."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(error)
+        return future
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The memory table as a source of items."""
+
+    table: MemoryTable
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        return self.table.origin
+
+    def units(self) -> list[Unit]:
+        return self.table.units()
+
+    def estimate(self) -> Estimate:
+        return self.table.estimate()
+
+    def read(self, unit: Unit, after: Position | None) -> Iterator[Chunk]:
+        return self.table.read_segment(unit, after)
+
+
+def fresh(dsn: str) -> None:
+    """Empty the database of the tables and the ledger."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("SET client_min_messages = warning")
+        conn.execute("DROP SCHEMA IF EXISTS world CASCADE")
+        conn.execute("DROP SCHEMA IF EXISTS ashore CASCADE")
+    with connect(dsn, application_name="test", autocommit=True) as conn:
+        ensure_ledger(conn)
+
+
+def tables(conn: Conn) -> dict[str, TableName]:
+    return {name: table for one in plan.entities.values() for name, table in tables_of(conn, one).items()}
+
+
+def begin(dsn: str, table: MemoryTable) -> None:
+    """What `ashore sync` does before anything else."""
+    with connect(dsn, application_name="test", autocommit=True) as conn:
+        ensure_stream(conn, plan, table, {name: [] for name in ENTITIES})
+
+
+def order(dsn: str, table: MemoryTable, **limits: Any) -> SyncOrder:
+    chosen = SyncLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | limits)
+    return SyncOrder(dsn=dsn, plan=plan, source=table, fetch=table.get_items, limits=chosen)
+
+
+def worker(dsn: str, table: MemoryTable, **limits: Any) -> Worker:
+    conn = connect(dsn, application_name="test worker", autocommit=True)
+    return Worker(conn=conn, order=order(dsn, table, **limits), tables=tables(conn), executor=AtOnce())
+
+
+class SteppedLoad:
+    """`ashore load --sync`, a chunk a step, in this process; it can be dropped at any step and taken up again."""
+
+    def __init__(self, dsn: str, table: MemoryTable, entities: tuple[str, ...], *, restart: bool = False) -> None:
+        scan = Scan(table)
+        self.order = LoadOrder(
+            dsn=dsn,
+            plan=plan,
+            make_encoding=PlannedEncoding(reference=reference, entities=entities),
+            source=scan,
+            entities=entities,
+            rebuild=_Rebuild(plan=plan, source=scan),
+            after_rows=_AfterRows(plan=plan),
+            is_captured=True,
+            restart=restart,
+        )
+        self.conn = connect(dsn, application_name="test load", autocommit=True)
+        self.open = start_load(self.conn, self.order)
+        self.is_done = False
+        self._chunks = self._read()
+
+    def _read(self) -> Iterator[None]:
+        record = self.open.record
+        if record.phase == "rows":
+            writer = ChunkWriter(
+                conn=self.conn,
+                load=record.id,
+                run=record.run,
+                source=record.source,
+                encoding=planned_encoding(plan, self.order.entities),
+                targets=self.open.targets,
+            )
+            while (claim := units.claim(self.conn, load=record.id, run=record.run, worker=1)) is not None:
+                for number, chunk in enumerate(self.order.source.read(claim.unit, claim.position), start=claim.chunks):
+                    writer.write(claim.unit.name, number, chunk)
+                    yield
+            with self.conn.transaction():
+                loads.rows_ended(self.conn, record)
+                loads.advance(self.conn, record, "keys")
+
+    def step(self) -> None:
+        """One chunk; after the last one everything that follows the rows."""
+        if next(self._chunks, self) is self:
+            self.finish()
+
+    def drop(self) -> None:
+        """Die."""
+        self.conn.close()
+
+    def finish(self) -> None:
+        for _ in self._chunks:
+            pass
+        self.conn.close()
+        run_load(LoadOrder(**{**{name: getattr(self.order, name) for name in self.order.__slots__}, "restart": False}))
+        self.is_done = True
+
+
+def settle(dsn: str, table: MemoryTable, *, rounds: int = 1_000) -> None:
+    """Let one worker go on until nothing is left to do."""
+    one = worker(dsn, table, lease_seconds=30.0)
+    try:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("UPDATE ashore.shard SET owner = NULL")
+            conn.execute("DELETE FROM ashore.sync_worker")
+            moment = conn.execute("SELECT clock_timestamp()").fetchone()[0]
+            for _ in range(rounds):
+                one.round()
+                left = _left(conn, moment)
+                if not any(left):
+                    for _ in range(5):  # what is parked is tried again in each
+                        one.round()
+                    return
+        message = f"the worker did not come to an end: {left}"
+        raise AssertionError(message)
+    finally:
+        one.leave()
+        one.conn.close()
+
+
+def _left(conn: psycopg.Connection[Any], moment: Any) -> tuple[int, ...]:
+    """Entities that merge, keys to repair, shards that have not passed, shards without children."""
+    left = conn.execute(
+        """SELECT (SELECT count(*) FROM ashore.entity WHERE state = 'merging'), (SELECT count(*) FROM ashore.repair),
+                  (SELECT count(*) FROM ashore.shard s WHERE state = 'open'
+                   AND coalesce(greatest(passed_at, marked_at) < %(at)s, true)),
+                  (SELECT count(*) FROM ashore.shard s WHERE state = 'ended'
+                   AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.parent = s.shard))""",
+        {"at": moment},
+    ).fetchone()
+    return tuple(left or ())
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where each key's item is: key → item."""
+
+    rows: dict[tuple[str, str], dict[str, Any]]
+    copies: dict[tuple[str, str], dict[str, Any]]
+    rejected: dict[tuple[str, str], tuple[str, dict[str, Any]]]
+    parked: dict[tuple[str, str], dict[str, Any]]
+
+
+def homes(dsn: str) -> Homes:
+    """What PostgreSQL holds."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    copies = {}
+    with connect(dsn, application_name="test", autocommit=True) as conn:
+        prepare(conn)
+        where = tables(conn)
+        for entity in plan.entities.values():
+            reader = RowReader(plan=entity, tables=where)
+            columns = ", ".join(reader.key_columns)
+            keys = [key for key in conn.execute(f"SELECT {columns} FROM {reader.table}".encode())]
+            for _, found in reader.by_key(conn, keys):
+                item = from_rows(entity, found)
+                assert key_texts(plan, item) not in rows, "two rows of one item"
+                rows[key_texts(plan, item)] = item
+        orphans = conn.execute(
+            "SELECT count(*) FROM world.line l LEFT JOIN world.note n USING (note_id) WHERE n IS NULL"
+        ).fetchone()
+        assert orphans == (0,), "children without their parent"
+        for item, is_promoted in conn.execute("SELECT item, promoted FROM world.note_copy"):
+            item = whole_item(item)
+            copies[key_texts(plan, item)] = item
+            if is_promoted:
+                assert rows.pop(key_texts(plan, item)) == item, "a promoted copy's row is not the copy"
+        rejected = {
+            key_texts(plan, json.loads(item)): (reason, json.loads(item))
+            for reason, item in conn.execute("SELECT reason, item FROM ashore.rejected_item")
+        }
+        parked = {
+            key_texts(plan, json.loads(item)): json.loads(item)
+            for (item,) in conn.execute("SELECT item FROM ashore.parked_change")
+        }
+        count = conn.execute("SELECT count(*) FROM ashore.rejected_item").fetchone()
+        assert count == (len(rejected),), "an item is rejected twice"
+    return Homes(rows, copies, rejected, parked)
+
+
+def assert_equal(dsn: str, table: MemoryTable, entities: tuple[str, ...] = ENTITIES) -> None:
+    """Every item of the table is in exactly one home, the one that it belongs to, and nothing else is there."""
+    expected = _expected({key: json.loads(item) for key, item in table.items.items()}, entities)
+    found = homes(dsn)
+    assert found.copies == expected.copies
+    assert {key: reason for key, (reason, _) in found.rejected.items()} == {
+        key: reason for key, (reason, _) in expected.rejected.items()
+    }
+    assert found.rejected == expected.rejected
+    by_email: defaultdict[str, set[Any]] = defaultdict(set)
+    for key, item in expected.rows.items():
+        if key[1] == "account" and "email" in item:
+            by_email[item["email"]["S"]].add(key)
+    assert {**found.rows, **found.parked} == expected.rows
+    assert not found.rows.keys() & found.parked.keys()
+    with psycopg.connect(dsn) as conn:
+        refused = conn.execute("SELECT count(*) FROM ashore.taken_off WHERE state = 'refused'").fetchone()
+    for keys in by_email.values():
+        rows = len(keys & found.rows.keys())
+        assert rows == (len(keys) if refused != (0,) else 1), "of those that share a UNIQUE value one has its row"
+    rivals = set().union(*(keys for keys in by_email.values() if len(keys) > 1))
+    assert found.parked.keys() <= rivals
+
+
+def _expected(items: Mapping[tuple[str, str], dict[str, Any]], entities: tuple[str, ...]) -> Homes:
+    match = matcher(plan)
+    wanted = Homes({}, {}, {}, {})
+    by_row: defaultdict[Any, list[tuple[tuple[str, str], dict[str, Any]]]] = defaultdict(list)
+    copies: list[tuple[tuple[str, str], AsCopy, dict[str, Any]]] = []
+    for key, item in items.items():
+        match match(*key):
+            case None:
+                wanted.rejected[key] = ("unmatched", item)
+            case Ruled():
+                continue
+            case AsRow() as found if found.entity.name in entities:
+                try:
+                    row = to_rows(found.entity, item, found.generation).row
+                except UnfitError as unfit:
+                    wanted.rejected[key] = (unfit.reason, item)
+                    continue
+                if found.entity.name == "account" and (row["balance"] or 0) >= 1000:
+                    wanted.rejected[key] = ("refused_by_postgres", item)
+                    continue
+                primary = tuple(row[column.name] for column in found.entity.table.primary_key.columns)
+                by_row[found.entity.name, primary].append((key, item))
+            case AsCopy() as found if found.entity.name in entities:
+                copies.append((key, found, item))
+    originals = set()
+    for (name, primary), rivals in by_row.items():
+        for key, item in rivals:
+            if len(rivals) == 1:
+                wanted.rows[key] = item
+                originals |= {primary[0]} if name == "note" else set()
+            else:
+                wanted.rejected[key] = ("duplicate_key", item)
+    for key, found, item in sorted(copies, key=lambda one: one[0]):
+        link = link_values(found.entity.copies, item.get("noteRef", {}))["note_id"]
+        has_promotable = any(
+            other[1].generation == 0 and other[2].get("noteRef") == item.get("noteRef") for other in copies
+        )
+        if link in originals or (link is not None and has_promotable):
+            wanted.copies[key] = item
+        else:
+            wanted.rejected[key] = ("orphan", item)
+    return wanted
