@@ -22,8 +22,9 @@ _RENEW: Final = """
 """
 _FAIR_SHARE: Final = """
     SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND s.state = 'open'
-                   AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent
-                                     AND p.state = 'open'))
+                   AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
+                       SELECT FROM ashore.shard p
+                       WHERE p.source = s.source AND p.shard = s.parent AND p.state <> 'open')))
                 / greatest(1, (SELECT count(*) FROM ashore.sync_worker w
                                WHERE w.source = %(source)s AND w.alive_until > clock_timestamp()))::numeric)::int
 """
@@ -34,8 +35,8 @@ _TAKE: Final = """
         SELECT s.shard FROM ashore.shard s
         WHERE s.source = %(source)s AND s.state = 'open'
           AND (s.owner IS NULL OR s.lease_until < clock_timestamp())
-          AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent
-                            AND p.state = 'open')
+          AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
+              SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent AND p.state <> 'open'))
         ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
     )
     RETURNING shard, parent, first, position, state, at_horizon, fence, batches
@@ -70,6 +71,8 @@ def fair_share(conn: Conn, source: str) -> int:
 
 def take(conn: Conn, source: str, worker: str, *, most: int, seconds: float) -> list[ShardRecord]:
     """Take shards that nobody reads, and that may be read: their parents are read to their ends.
+
+    A shard whose parent has not been listed yet waits for it, unless it was there when the stream was begun.
 
     From its commit on, whoever had a shard before can write nothing of it.
     """

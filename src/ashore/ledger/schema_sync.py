@@ -58,7 +58,7 @@ VERSION_2: Final[LiteralString] = """
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         source text NOT NULL,
         shard text,
-        kind text NOT NULL CHECK (kind IN ('trimmed', 'vanished', 'unknown_start')),
+        kind text NOT NULL CHECK (kind IN ('trimmed', 'vanished', 'unknown_start', 'unlisted_parent')),
         after numeric,
         found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         decision text CHECK (decision IN ('repair', 'reload')),

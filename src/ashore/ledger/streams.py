@@ -15,7 +15,7 @@ from ashore.model.change import Shard
 from ashore.postgres.connect import Conn, one_row
 
 StreamState = Literal["running", "paused", "stopped"]
-GapKind = Literal["trimmed", "vanished", "unknown_start"]
+GapKind = Literal["trimmed", "vanished", "unknown_start", "unlisted_parent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +86,17 @@ _NOT_SEEN = """
     SELECT shard, parent, first, position, state, at_horizon, fence, batches FROM ashore.shard
     WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
 """
+_WITHOUT_PARENT = """
+    SELECT shard, parent, first, position, state, at_horizon, fence, batches FROM ashore.shard s
+    WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
+      AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent)
+      AND listed_at < clock_timestamp() - %(seconds)s * interval '1 s'
+"""
 _PRUNE = """
     DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
       AND coalesce(ended_at, listed_at) < clock_timestamp() - interval '26 hours'
       AND (parent IS NULL OR NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
-      AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open'
-                      AND c.position IS NULL)
+      AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open')
 """
 _ADVANCE = """
     UPDATE ashore.shard
@@ -111,7 +116,7 @@ _LOST = """
     WHERE source = %(source)s AND shard = %(shard)s
 """
 _SKIP_TO_HORIZON = """
-    UPDATE ashore.shard SET position = NULL, at_horizon = true WHERE source = %(source)s AND shard = %(shard)s
+    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL WHERE source = %(source)s AND shard = %(shard)s
 """
 _GAP = """
     INSERT INTO ashore.gap (source, shard, kind, after, decision)
@@ -213,6 +218,11 @@ def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool
 def not_seen(conn: Conn, source: str, since: datetime) -> list[ShardRecord]:
     """Shards that are not read to their end and were not in a listing that began at `since`."""
     return _shards(conn, _NOT_SEEN, {"source": source, "since": since})
+
+
+def without_parent(conn: Conn, source: str, *, seconds: float) -> list[ShardRecord]:
+    """Shards that have waited for so long for their parents to be listed that these must have come and gone."""
+    return _shards(conn, _WITHOUT_PARENT, {"source": source, "seconds": seconds})
 
 
 def prune(conn: Conn, source: str, since: datetime) -> None:

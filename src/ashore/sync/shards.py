@@ -30,6 +30,7 @@ class ShardReader:
     shard: ShardRecord
     due_at: float = 0.0
     _iterator: str | None = None
+    _read_to: int | None = None
     _quiet: deque[float] = field(default_factory=deque)
     _pause: float = _FIRST_PAUSE_SECONDS
     _noted_at: float = 0.0
@@ -51,12 +52,15 @@ class ShardReader:
             began_at = self.order.clock()
             page = self.order.source.read(self._iterator)
         self._iterator = page.next
+        if page.changes:
+            self._read_to = page.changes[-1].sequence
         return Read(page, began_at)
 
     def _begin(self) -> str:
         shard = self.shard
-        if shard.position is not None:
-            start = Start("AFTER_SEQUENCE_NUMBER", shard.position)
+        position = shard.position if self._read_to is None else self._read_to
+        if position is not None:
+            start = Start("AFTER_SEQUENCE_NUMBER", position)
         elif shard.at_horizon:
             start = TRIM_HORIZON
         elif shard.first is None:

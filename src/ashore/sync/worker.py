@@ -30,6 +30,8 @@ from ashore.sync.shards import Read, ShardReader
 from ashore.sync.start import assert_same_table
 
 _WAIT_SECONDS: Final = 0.05
+_PARENT_SECONDS: Final = 900.0
+"""How long a shard waits for its parent to be listed, before the parent counts as come and gone."""
 _DISK_EVERY: Final = 20
 """Rounds of tending between two looks at how much room the captured changes take."""
 
@@ -151,6 +153,8 @@ class Worker:
             self._list_soon = False
             for shard in list_shards(self.conn, self.order, stream):
                 self._lost(shard, "vanished")
+            for shard in streams.without_parent(self.conn, self.source, seconds=_PARENT_SECONDS):
+                self._lost(shard, "unlisted_parent")
 
     def _pause(self) -> None:
         leases.release(self.conn, self.source, self.name, self._readers)
@@ -271,6 +275,7 @@ def _kind_of(gone: SourceError, shard: ShardRecord) -> GapKind:
 
 
 _found: Final[dict[GapKind, str]] = {
+    "unlisted_parent": "a shard came whose parent was never listed",
     "trimmed": "records were trimmed from the stream before they were read",
     "vanished": "a shard left the stream before it was read to its end",
     "unknown_start": "a shard appeared whose first record is not known",
