@@ -116,7 +116,8 @@ _LOST = """
     WHERE source = %(source)s AND shard = %(shard)s
 """
 _SKIP_TO_HORIZON = """
-    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL WHERE source = %(source)s AND shard = %(shard)s
+    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL
+    WHERE source = %(source)s AND shard = %(shard)s
 """
 _GAP = """
     INSERT INTO ashore.gap (source, shard, kind, after, decision)

@@ -65,6 +65,17 @@ class _Batch:
     refused: list[Rejected] = field(default_factory=list)
     waited: set[str] = field(default_factory=set)
 
+    def copy(self) -> _Batch:
+        """The same, to be added to without changing this one."""
+        return replace(
+            self,
+            counts=self.counts.copy(),
+            links=self.links.copy(),
+            conflicts=self.conflicts.copy(),
+            refused=self.refused.copy(),
+            waited=self.waited.copy(),
+        )
+
 
 class Applier:
     """Applies changes over one connection.
@@ -134,7 +145,7 @@ class Applier:
                 free = self._contest(contested, batch)
                 fit = [*rest, *free]
                 encoded, fit, _ = self._encode(fit)
-        self._land(fit, encoded, batch)
+        batch = self._land_all(fit, encoded, batch)
         self._land_conflicts(batch)
         self._settle_removed(batch)
         self._keep_refused(batch)
@@ -249,11 +260,25 @@ class Applier:
             else:
                 free.append(keyed)
         for name, of_entity in by_entity.items():
-            contest = Contest(plan=self._plan, tables=self._tables, writer=self._writers[name])
+            contest = Contest(plan=self._plan, tables=self._tables, writer=self._writers[name], trial=self._why_refused)
             allowed, refused = contest.settle(self._conn, of_entity)
             free += allowed
             batch.refused += refused
         return free
+
+    def _land_all(self, puts: Sequence[Keyed], encoded: Encoded, batch: _Batch) -> _Batch:
+        """Write items; where one meets the row of another, all are judged together before any is written again."""
+        attempt = batch.copy()
+        try:
+            with self._conn.transaction():
+                self._land(puts, encoded, attempt)
+        except (_RowOfAnother, psycopg.errors.CardinalityViolation):
+            free = self._contest(puts, batch)
+            if len(free) == len(puts):
+                raise CountMismatch(where="rows of other items", expected=0, actual=len(puts)) from None
+            again, free, _ = self._encode(free)
+            return self._land_all(free, again, batch)
+        return attempt
 
     def _land(self, puts: Sequence[Keyed], encoded: Encoded, batch: _Batch, *, is_last: bool = False) -> None:
         """Write items; those that PostgreSQL refuses are found by halving."""
@@ -263,15 +288,8 @@ class Applier:
         try:
             with self._conn.transaction():
                 refused = [one for name in sorted(names) for one in self._write(name, encoded, batch)]
-        except (_RowOfAnother, psycopg.errors.CardinalityViolation):
-            with self._conn.transaction():
-                free = self._contest(puts, batch)
-            if len(free) == len(puts):
-                raise CountMismatch(where=f"rows of {', '.join(sorted(names))}", expected=len(puts), actual=0) from None
-            again, free, _ = self._encode(free)
-            self._land(free, again, batch, is_last=is_last)
         except psycopg.Error as error:
-            if not is_row_refused(error):
+            if not is_row_refused(error) or isinstance(error, psycopg.errors.CardinalityViolation):
                 raise
             if len(puts) == 1:
                 self._refuse(puts[0], error, batch, is_last=is_last)
@@ -313,22 +331,25 @@ class Applier:
 
     def _refuse(self, keyed: Keyed, error: psycopg.Error, batch: _Batch, *, is_last: bool) -> None:
         if not isinstance(error, _conflicts):
-            name = keyed.entity or UNMATCHED
             self._remove([keyed], batch)
-            batch.refused.append(
-                Rejected(
-                    entity=name,
-                    attribute=None,
-                    reason="refused_by_postgres",
-                    detail=refusal(error) or explanations["refused_by_postgres"],
-                    key=keyed.key.decode(),
-                    raw=keyed.change.item or b"",
-                )
-            )
+            batch.refused.append(_refused(keyed, error))
         elif is_last:
             self._park(keyed, error, batch)
         else:
             batch.conflicts.append((keyed, error.diag.constraint_name or ""))
+
+    def _why_refused(self, keyed: Keyed) -> Rejected | None:
+        """Whether PostgreSQL refuses the item's row for its own sake; nothing is written. None where it does not."""
+        encoded, _, _ = self._encode([keyed])
+        writer = self._writers[keyed.entity or UNMATCHED]
+        try:
+            with self._conn.transaction(force_rollback=True):
+                writer.upsert_staged(self._conn, {}, writer.stage(self._conn, encoded.copy_data))
+        except psycopg.Error as error:
+            if not is_row_refused(error):
+                raise
+            return None if isinstance(error, _conflicts) else _refused(keyed, error)
+        return None
 
     def _land_conflicts(self, batch: _Batch) -> None:
         """Those that stand in each other's way: without their rows all together, then what is left is parked."""
@@ -360,6 +381,17 @@ class Applier:
             by_load[batch.loads[one.entity or UNMATCHED]].append(one)
         for load, ones in by_load.items():
             rejected.keep_rejected(self._conn, load=load, source=self._plan.name, rejected=ones)
+
+
+def _refused(keyed: Keyed, error: psycopg.Error) -> Rejected:
+    return Rejected(
+        entity=keyed.entity,
+        attribute=None,
+        reason="refused_by_postgres",
+        detail=refusal(error) or explanations["refused_by_postgres"],
+        key=keyed.key.decode(),
+        raw=keyed.change.item or b"",
+    )
 
 
 def _landed(encoded: Encoded) -> dict[tuple[str, str], int]:

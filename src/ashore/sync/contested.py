@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -31,11 +31,15 @@ _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """Finds the items of one entity that give the row of another item, and rejects all of them."""
+    """Finds the items of one entity that give the row of another item, and rejects all of them.
+
+    `trial` says whether PostgreSQL would refuse an item's row for its own sake: such an item is no rival.
+    """
 
     plan: Plan
     tables: Mapping[str, TableName]
     writer: EntityWriter
+    trial: Callable[[Keyed], Rejected | None]
 
     @cached_property
     def _match(self) -> Any:
@@ -65,11 +69,19 @@ class Contest:
             if len(texts) == 1 and not is_owned_by_other and not others:
                 free += rivals
                 continue
-            if owner is not None:
+            unfit = [one for keyed in rivals if (one := self.trial(keyed)) is not None]
+            refused += unfit
+            out = {one.key for one in unfit}
+            fit = [keyed for keyed in rivals if keyed.key.decode() not in out]
+            contenders = len(fit) + is_owned_by_other + len(others)
+            if owner is not None and (contenders > 1 or not is_owned_by_other):
                 self._take_off(conn, owner[0])
-            if owner is not None and is_owned_by_other:
+            if contenders == 1:
+                free += fit
+                continue
+            if owner is not None and is_owned_by_other and contenders > 1:
                 refused.append(self._rejected(owner[1], key))
-            refused += [self._rejected(keyed.change.item or b"", key) for keyed in rivals]
+            refused += [self._rejected(keyed.change.item or b"", key) for keyed in fit]
         return free, refused
 
     def _owners(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, tuple[Any, bytes]]:
