@@ -19,6 +19,7 @@ from ashore.cli import (
     cmd_policy,
     cmd_rejects,
     cmd_status,
+    cmd_sync,
     cmd_verify,
     local_commands,
 )
@@ -59,6 +60,7 @@ local_commands.register_demo(app)
 cmd_assess.register(app)
 cmd_check.register(app)
 cmd_load.register(app)
+cmd_sync.register(app)
 cmd_verify.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)

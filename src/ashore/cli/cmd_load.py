@@ -32,6 +32,12 @@ def load(  # noqa: PLR0913 (a command's parameters are its options)
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard the rows of earlier loads of these entities, and begin anew.")
     ] = False,
+    sync: Annotated[
+        bool,
+        typer.Option(
+            "--sync", help="Capture the table's stream beside the load, so that `ashore sync` goes on from it."
+        ),
+    ] = False,
     max_rejected: Annotated[
         str | None,
         typer.Option(
@@ -54,6 +60,7 @@ def load(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.load.order import Limits  # noqa: PLC0415
     from ashore.pipeline.load import load as run  # noqa: PLC0415
     from ashore.pipeline.project import forecast, item_source, open_project  # noqa: PLC0415
+    from ashore.pipeline.sync import prepare_captured_load  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
     flags = {
@@ -74,6 +81,8 @@ def load(  # noqa: PLR0913 (a command's parameters are its options)
         return 0
     if not (yes or common.as_json) and sys.stdin.isatty() and not typer.confirm("Begin?", default=True, err=True):
         raise typer.Abort
+    if sync:
+        prepare_captured_load(opened, source)
     with Watcher(items=ahead.items, is_quiet=common.as_json) as watcher:
         outcome = run(
             plan=opened.plan,
@@ -89,6 +98,7 @@ def load(  # noqa: PLR0913 (a command's parameters are its options)
                 lock_timeout_ms=settings.lock_timeout_ms,
                 maintenance_work_mem=settings.maintenance_work_mem,
             ),
+            is_captured=sync,
             emit=watcher.emit,
         )
     _show(outcome, as_json=common.as_json)
@@ -147,7 +157,8 @@ def _show(outcome: LoadOutcome, *, as_json: bool) -> None:
     keys = f"keys and indexes {duration(report.key_build_seconds)}"
     took = f"{duration(report.seconds)} (rows {duration(report.row_seconds)}, {keys}), {pace}{units}"
     out.print(f"\nLoaded {report.source}: {report.items:,} items in {took}", markup=False)
-    out.print("Prove it with: ashore verify", markup=False)
+    ahead = "Go on with: ashore sync run" if outcome.is_captured else "Prove it with: ashore verify"
+    out.print(ahead, markup=False)
 
 
 _outcomes = {
@@ -157,6 +168,7 @@ _outcomes = {
     "other": "not this load",
     "not_yet": "not yet",
     "left_out": "left out",
+    "gone": "gone since",
 }
 
 

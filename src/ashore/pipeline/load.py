@@ -33,6 +33,7 @@ class LoadOutcome:
 
     report: LoadReport
     copies: tuple[CopiesReport, ...]
+    is_captured: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, with the copies under their own name."""
@@ -78,7 +79,7 @@ def load(  # noqa: PLR0913 (the options of the command)
         ),
         emit,
     )
-    return LoadOutcome(report=report, copies=tuple(after_rows.reports))
+    return LoadOutcome(report=report, copies=tuple(after_rows.reports), is_captured=is_captured)
 
 
 def tables_of(conn: Conn, entity: EntityPlan) -> dict[str, TableName]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
@@ -15,15 +17,19 @@ from ashore.ledger.schema import ensure_ledger
 from ashore.mapping.plan import Plan
 from ashore.observe.events import Emit, silent
 from ashore.pipeline.load import tables_of
-from ashore.pipeline.project import Project, item_source
+from ashore.pipeline.project import Items, Project, item_source
 from ashore.postgres.connect import Conn, connect
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
 from ashore.postgres.retry import connect_patiently
+from ashore.sync.errors import NotBegun, OtherTable
 from ashore.sync.order import OnGap, SyncLimits, SyncOrder
 from ashore.sync.start import ensure_stream
 from ashore.sync.stop import Stopped, set_paused, stop
 from ashore.sync.worker import Worker, new_executor
+
+EXPORT_MARGIN_SECONDS: Final = 60.0
+"""How much later than the stream's beginning an export has to be, for the sake of clocks that differ."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -38,6 +44,25 @@ class NeedsTable(AshoreError):
 
     def hint(self) -> str:
         return "give --table, or set table in ashore.toml"
+
+
+@dataclass(eq=False, kw_only=True)
+class ExportTooEarly(AshoreError):
+    """An export is older than the beginning of the stream, so that changes between the two are in neither."""
+
+    found: str
+    needed: str
+
+    code = "ASH631"
+    exit_code = 3
+
+    def what(self) -> str:
+        return (
+            f"the export is of {self.found}, and the stream is read since {self.needed} (a margin for clocks included)"
+        )
+
+    def hint(self) -> str:
+        return "export the table again, now that its stream is being read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +104,34 @@ def begin_sync(project: Project) -> Begun:
         ensure_ledger(conn)
         stream, is_new = ensure_stream(conn, project.plan, source, _table_names(conn, project.plan))
     return Begun(source=project.plan.name, arn=stream.arn, is_new=is_new)
+
+
+def prepare_captured_load(project: Project, source: Items) -> None:
+    """Make sure that the stream is being read before a load begins beside it.
+
+    A table's stream is begun if it is not. An export must be of the table whose stream is read already, and of a later
+    moment than the stream was begun at, by `EXPORT_MARGIN_SECONDS`: what happened before is not in the stream.
+
+    Raises:
+        NoStream, StreamReplaced, OtherTable: As `begin_sync`.
+        NotBegun: An export is to be loaded, and no stream is read yet.
+        ExportTooEarly: The export does not hold all that the stream lacks.
+    """
+    if isinstance(source, TableSource):
+        begin_sync(project)
+        return
+    manifest = source.describe()
+    with connect(project.dsn, application_name="ashore sync", autocommit=True) as conn, translated("preparing to load"):
+        ensure_ledger(conn)
+        stream = streams.stream_of(conn, project.plan.name)
+    if stream is None or stream.state == "stopped":
+        raise NotBegun(source=project.plan.name)
+    if stream.origin.get("table_arn") != manifest.table_arn:
+        raise OtherTable(source=project.plan.name)
+    needed = stream.started_at + timedelta(seconds=EXPORT_MARGIN_SECONDS)
+    if manifest.exported_at is None or manifest.exported_at < needed:
+        found = "an unknown moment" if manifest.exported_at is None else f"{manifest.exported_at:%Y-%m-%d %H:%M:%S %Z}"
+        raise ExportTooEarly(found=found, needed=f"{needed:%Y-%m-%d %H:%M:%S %Z}")
 
 
 def sync_order(project: Project, *, on_gap: OnGap = "stop", limits: SyncLimits | None = None) -> SyncOrder:

@@ -1,0 +1,217 @@
+"""`ashore sync`: the stream flows into PostgreSQL."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ashore.cli import options
+
+if TYPE_CHECKING:
+    from ashore.config.settings import Need
+    from ashore.observe.events import Event
+    from ashore.pipeline.project import Project
+
+_ledger: frozenset[Need] = frozenset({"declarations", "postgres"})
+_LINE_SECONDS = 5.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help="Let the table's stream flow into PostgreSQL.", epilog="Example:  ashore sync run --on-gap repair"
+    )
+    group.command("run", epilog="Example:  ashore sync run --for 10")(run)
+    group.command("pause", epilog="Example:  ashore sync pause")(pause)
+    group.command("resume", epilog="Example:  ashore sync resume")(resume)
+    group.command("stop", epilog="Example:  ashore sync stop")(stop)
+    app.add_typer(group, name="sync")
+
+
+def run(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    context: typer.Context,
+    table: options.Table = None,
+    on_gap: Annotated[
+        str,
+        typer.Option(
+            "--on-gap",
+            metavar="stop|repair",
+            help="When records left the stream before they were read: stop, or go on and read the table again.",
+        ),
+    ] = "stop",
+    minutes: Annotated[
+        float | None, typer.Option("--for", metavar="MINUTES", min=0.01, help="Hand over and end after so long.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when what is in the stream now has arrived.")] = False,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Capture the stream beside a load, merge what was captured, and apply it from then on.
+
+    Several of these share the work. SIGTERM and Ctrl-C end it cleanly; killed, another goes on where it was.
+    """
+    from ashore.config.settings import everything  # noqa: PLC0415 (quick start)
+    from ashore.pipeline import sync  # noqa: PLC0415
+    from ashore.pipeline.project import open_project  # noqa: PLC0415
+
+    if on_gap not in {"stop", "repair"}:
+        message = f"{on_gap!r} is neither stop nor repair"
+        raise typer.BadParameter(message, param_hint="--on-gap")
+    common = options.common(context, project=project, environment=environment, as_json=as_json)
+    opened = open_project(common.settings({"table": table}, everything))
+    begun = sync.begin_sync(opened)
+    watcher = _Watcher(is_quiet=common.as_json)
+    watcher.begun(begun.source, begun.arn, is_new=begun.is_new)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop")
+    until = sync.caught_up(opened.plan.name, time.time()) if once else None
+    timer = threading.Timer(minutes * 60, ended.set) if minutes is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        sync.run_worker(order, ended, emit=watcher.emit, until=until)
+    finally:
+        if timer is not None:
+            timer.cancel()
+    watcher.ended()
+    return 0
+
+
+def pause(
+    *,
+    context: typer.Context,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Let the workers wait. DynamoDB keeps the stream for 24 hours: what is older then is lost."""
+    return _set_paused(context, project, environment, as_json=as_json, paused=True)
+
+
+def resume(
+    *,
+    context: typer.Context,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Let paused workers go on."""
+    return _set_paused(context, project, environment, as_json=as_json, paused=False)
+
+
+def stop(
+    *,
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it ends.")] = False,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """End the sync for good. What was synced stays as a copy as of now; loads under way are given up."""
+    import sys  # noqa: PLC0415
+
+    from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
+    from ashore.pipeline.sync import stop_sync  # noqa: PLC0415
+
+    opened = _opened(context, project, environment, as_json=as_json)
+    common = options.common(context, project=project, environment=environment, as_json=as_json)
+    question = f"End the sync of {opened.plan.name}? To sync again, everything has to be loaded again."
+    if not (yes or common.as_json) and sys.stdin.isatty() and not typer.confirm(question, err=True):
+        raise typer.Abort
+    stopped = stop_sync(opened)
+    if common.as_json:
+        from dataclasses import asdict  # noqa: PLC0415
+
+        print_json(asdict(stopped))
+        return 1 if stopped.findings else 0
+    say(f"the sync of {stopped.source} has ended")
+    if stopped.loaded:
+        say(f"a copy as of now: {', '.join(stopped.loaded)}")
+    if stopped.given_up:
+        say(f"given up: {', '.join(stopped.given_up)} (load anew with --restart)")
+    for finding in stopped.findings:
+        say(f"{finding.kind} {finding.name} of {finding.table}: {finding.detail}")
+    return 1 if stopped.findings else 0
+
+
+def _set_paused(
+    context: typer.Context, project: object, environment: str | None, *, as_json: bool, paused: bool
+) -> int:  # fmt: skip
+    from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
+    from ashore.pipeline.sync import pause_sync  # noqa: PLC0415
+
+    opened = _opened(context, project, environment, as_json=as_json)
+    state = pause_sync(opened, paused=paused)
+    common = options.common(context, project=None, environment=environment, as_json=as_json)
+    if common.as_json:
+        print_json({"source": opened.plan.name, "state": state})
+    else:
+        say(f"the sync of {opened.plan.name} is {state}")
+    return 0
+
+
+def _opened(context: typer.Context, project: object, environment: str | None, *, as_json: bool) -> Project:
+    from pathlib import Path  # noqa: PLC0415
+
+    from ashore.pipeline.project import open_project  # noqa: PLC0415 (quick start)
+
+    folder = project if isinstance(project, Path) else None
+    common = options.common(context, project=folder, environment=environment, as_json=as_json)
+    return open_project(common.settings({}, _ledger))
+
+
+class _Watcher:
+    """Says now and then what arrives; nothing with `--json` but the last line."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self._is_quiet = is_quiet
+        self._began = self._said = time.monotonic()
+        self._changes = self._before = 0
+
+    def begun(self, source: str, arn: str, *, is_new: bool) -> None:
+        self._say(f"{'begins' if is_new else 'goes on'} to read the stream of {source}: {arn}")
+
+    def emit(self, event: Event) -> None:
+        from ashore.observe import events  # noqa: PLC0415 (quick start)
+
+        match event:
+            case events.SyncBatch(changes=changes):
+                self._changes += changes
+            case events.SyncMerged(changes=changes):
+                self._say(f"merged {changes:,} captured changes")
+            case events.SyncStateChanged(entity=entity, state=state):
+                self._say(f"{entity} is {state}")
+            case _:
+                return
+        now = time.monotonic()
+        if now - self._said >= _LINE_SECONDS and self._changes > self._before:
+            pace = (self._changes - self._before) / (now - self._said)
+            self._say(f"{self._changes:,} changes, {pace:,.0f} a second")
+            self._said, self._before = now, self._changes
+
+    def ended(self) -> None:
+        from ashore.cli.output import duration, print_json  # noqa: PLC0415 (quick start)
+
+        seconds = time.monotonic() - self._began
+        if self._is_quiet:
+            print_json({"changes": self._changes, "seconds": round(seconds, 3)})
+        self._say(f"handed over after {duration(seconds)}: {self._changes:,} changes")
+
+    def _say(self, line: str) -> None:
+        from ashore.cli.output import say  # noqa: PLC0415 (quick start)
+
+        if not self._is_quiet:
+            say(line)
