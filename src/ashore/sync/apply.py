@@ -70,7 +70,7 @@ class _Batch:
         return replace(
             self,
             counts=self.counts.copy(),
-            links=self.links.copy(),
+            links=defaultdict(set, {name: set(links) for name, links in self.links.items()}),
             conflicts=self.conflicts.copy(),
             refused=self.refused.copy(),
             waited=self.waited.copy(),
@@ -264,6 +264,7 @@ class Applier:
             allowed, refused = contest.settle(self._conn, of_entity)
             free += allowed
             batch.refused += refused
+            batch.links[name].update(contest.links)
         return free
 
     def _land_all(self, puts: Sequence[Keyed], encoded: Encoded, batch: _Batch) -> _Batch:

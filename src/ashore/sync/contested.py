@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from ashore.mapping.rows import to_rows
 from ashore.postgres.connect import Conn
 from ashore.postgres.items import RowKey, RowReader
 from ashore.postgres.names import TableName
-from ashore.postgres.upsert import EntityWriter
+from ashore.postgres.upsert import EntityWriter, Link
 from ashore.sync.routing import Keyed, row_identity
 from ashore.sync.waits import row_key, waits_for_row
 
@@ -33,13 +33,15 @@ _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 class Contest:
     """Finds the items of one entity that give the row of another item, and rejects all of them.
 
-    `trial` says whether PostgreSQL would refuse an item's row for its own sake: such an item is no rival.
+    `trial` says whether PostgreSQL would refuse an item's row for its own sake: such an item is no rival. `links`
+    gathers those of the rows that were taken off.
     """
 
     plan: Plan
     tables: Mapping[str, TableName]
     writer: EntityWriter
     trial: Callable[[Keyed], Rejected | None]
+    links: set[Link] = field(default_factory=set)
 
     @cached_property
     def _match(self) -> Any:
@@ -104,11 +106,12 @@ class Contest:
         return waiting
 
     def _take_off(self, conn: Conn, texts: Any) -> None:
+        """Delete the row of the item with this key."""
         entity = self.writer.plan
         for place, _ in enumerate(entity.generations):
             identity = row_identity(AsRow(entity, place), texts, tells_forms=self.writer.tells_forms)
             if identity is not None:
-                self.writer.delete(conn, [identity])
+                self.links.update(self.writer.delete(conn, [identity]))
 
     def _rejected(self, raw: bytes, key: RowKey) -> Rejected:
         return Rejected(

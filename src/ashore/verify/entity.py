@@ -15,7 +15,7 @@ from ashore.postgres.names import TableName
 from ashore.postgres.tables import count_rows
 from ashore.verify.compare import Mismatch, Pair, by_kind, compare, mismatches
 from ashore.verify.report import Difference, EntityReport
-from ashore.verify.reread import CopyRereader, Fetch, Rereader, Verdict
+from ashore.verify.reread import CopyRereader, Fetch, Patience, Rereader, Verdict
 from ashore.verify.shadow import SCHEMA, Shadow, samples
 from ashore.verify.witness import Witness
 
@@ -37,6 +37,7 @@ class EntityVerifier:
     shadow: Shadow
     fetch: Fetch | None
     most: int
+    patience: Patience = field(default_factory=Patience)
     differences: list[Difference] = field(default_factory=list)
 
     def verify(self, conn: Conn) -> EntityReport:
@@ -97,7 +98,9 @@ class EntityVerifier:
         verdicts: dict[RowKey, Verdict] = {}
         for batch in in_batches(keys, _AT_ONCE):
             if copies is not None and pair.actual == self.shadow.targets[copies.table.fullname]:
-                verdicts |= CopyRereader(entity=self.entity, table=pair.actual, fetch=fetch).judge(conn, batch)
+                verdicts |= CopyRereader(
+                    entity=self.entity, table=pair.actual, fetch=fetch, patience=self.patience
+                ).judge(conn, batch)
             else:
                 verdicts |= self._rereader(fetch).judge(conn, batch)
         return verdicts
@@ -109,6 +112,7 @@ class EntityVerifier:
             expected=self.shadow.reader(self.entity),
             actual=self.shadow.target_reader(self.entity),
             fetch=fetch,
+            patience=self.patience,
         )
 
     def _name(self, pair: Pair, found: Sequence[Mismatch]) -> None:

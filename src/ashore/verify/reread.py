@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,47 +26,72 @@ from ashore.verify.witness import expected_rows
 
 Verdict = Literal["agrees", "differs", "undecided"]
 Fetch = Callable[[Sequence[Mapping[str, TypedValue]]], list[bytes]]
-_PAUSE_SECONDS = 0.2
-_READINGS = 4
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+Reading = Callable[[Sequence[RowKey]], Iterable[tuple[RowKey, bytes | None, bool]]]
+"""Keys → for each its raw item as it is now (None: there is none), and whether PostgreSQL agrees with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When a difference is one.
+
+    A key whose item is the same in two readings and still differs from its rows differs; where a stream flows, only
+    once it has passed the moment of the first of them (`has_passed`: seconds since 1970 → whether it has). What neither
+    agrees nor differs after `seconds` is undecided.
+    """
+
+    seconds: float = 5.0
+    has_passed: Callable[[float], bool] | None = None
+    pause_seconds: float = 0.2
+
+    def judge(self, read: Reading, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
+        """Read until each key is decided, or the time is over."""
+        verdicts: dict[RowKey, Verdict] = dict.fromkeys(keys, "undecided")
+        first_read: dict[RowKey, tuple[bytes | None, float]] = {}
+        give_up_at = time.monotonic() + self.seconds
+        pending = list(keys)
+        pause = self.pause_seconds
+        while pending:
+            now = time.time()
+            for key, raw, agrees in read(pending):
+                before = first_read.get(key)
+                if before is None or before[0] != raw:
+                    first_read[key] = (raw, now)
+                if agrees:
+                    verdicts[key] = "agrees"
+                elif before is not None and before[0] == raw and self._is_final(before[1]):
+                    verdicts[key] = "differs"
+            pending = [key for key in pending if verdicts[key] == "undecided"]
+            if not pending or time.monotonic() + pause > give_up_at:
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        return verdicts
+
+    def _is_final(self, first_read_at: float) -> bool:
+        return self.has_passed is None or self.has_passed(first_read_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rereader:
-    """Reads keys again: DynamoDB strongly consistently, then PostgreSQL.
-
-    A key whose item is the same in two readings and still differs from its rows differs. One whose item keeps
-    changing is undecided.
-    """
+    """Reads keys again: DynamoDB strongly consistently, then PostgreSQL."""
 
     plan: Plan
     entity: EntityPlan
     expected: RowReader
     actual: RowReader
     fetch: Fetch
-    pause_seconds: float = _PAUSE_SECONDS
+    patience: Patience = Patience()
 
     def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
         """What each key is. The connection is in autocommit mode, so that every reading sees the newest rows."""
         item_keys = self._item_keys(conn, keys)
         verdicts: dict[RowKey, Verdict] = dict.fromkeys(keys, "differs")
-        before: dict[RowKey, bytes | None] = {}
-        for reading in range(_READINGS):
-            pending = [key for key in item_keys if verdicts[key] != "agrees" and before.get(key, b"") != b"settled"]
-            if not pending:
-                break
-            if reading:
-                time.sleep(self.pause_seconds)
-            for key, raw, agrees in self._read(conn, {key: item_keys[key] for key in pending}):
-                if agrees:
-                    verdicts[key] = "agrees"
-                elif reading and before[key] == raw:
-                    verdicts[key] = "differs"
-                    before[key] = b"settled"
-                    continue
-                else:
-                    verdicts[key] = "undecided"
-                before[key] = raw
-        return verdicts
+        return verdicts | self.patience.judge(
+            lambda pending: self._read(conn, {key: item_keys[key] for key in pending}), list(item_keys)
+        )
 
     def _item_keys(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
         """The DynamoDB key of each row key, by the row that has it on one side or the other."""
@@ -135,28 +160,31 @@ class CopyRereader:
     entity: EntityPlan
     table: TableName
     fetch: Fetch
+    patience: Patience = Patience()
 
     def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
-        """What each key is, by one reading of each side."""
+        """What each key is. The connection is in autocommit mode."""
+        return self.patience.judge(lambda pending: self._read(conn, pending), keys)
+
+    def _read(self, conn: Conn, keys: Sequence[RowKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
         attributes = [key for key in (self.entity.partition_key, self.entity.sort_key) if key is not None]
         wanted: dict[RowKey, dict[str, dict[str, Any]]] = {
             key: {one.name: {one.type: _wire(one.type, text)} for one, text in zip(attributes, key, strict=True)}
             for key in keys
         }
-        items = {_identity(self.entity, raw): json.loads(raw) for raw in self.fetch(list(wanted.values()))}
+        raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(wanted.values()))}
         columns = ["partition_key", "sort_key"][: len(attributes)]
         statement = sql.SQL("SELECT item FROM {} WHERE ({}) = ({})").format(
             self.table.identifier,
             sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns),
             sql.SQL(", ").join(sql.Placeholder() for _ in columns),
         )
-        verdicts: dict[RowKey, Verdict] = {}
         for key, item_key in wanted.items():
+            raw = raws.get(_frozen(item_key))
             row = conn.execute(statement, key).fetchone()
-            expected, actual = items.get(_frozen(item_key)), None if row is None else whole_item(row[0])
+            expected, actual = None if raw is None else json.loads(raw), None if row is None else whole_item(row[0])
             agrees = expected is actual if expected is None or actual is None else same_item(expected, actual)
-            verdicts[key] = "agrees" if agrees else "differs"
-        return verdicts
+            yield key, raw, agrees
 
 
 def _wire(kind: str, text: str) -> str:

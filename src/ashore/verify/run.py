@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
-from ashore.ledger import loads, records, units
+from ashore.ledger import loads, records, streams, units
 from ashore.ledger.schema import ensure_ledger
 from ashore.ledger.work import write_rows
 from ashore.ledger.worker import ChunkDone, Task, UnitDone
@@ -22,7 +23,7 @@ from ashore.postgres.names import TableName
 from ashore.verify.entity import EntityVerifier
 from ashore.verify.errors import NothingToVerifyError
 from ashore.verify.report import Difference, EntityReport, RejectedReport, VerifyReport
-from ashore.verify.reread import Fetch
+from ashore.verify.reread import Fetch, Patience
 from ashore.verify.shadow import (
     Finisher,
     KeepBeside,
@@ -33,6 +34,7 @@ from ashore.verify.shadow import (
     make_shadow,
 )
 
+_flowing = frozenset({"merging", "syncing", "reading"})
 _verifiable = frozenset({"loaded", "merging", "syncing", "reading"})
 EVERY_ITEM = 1 << 40
 """As `VerifyOrder.witness`: every item is witnessed. Keeps a copy of each in the database while it runs."""
@@ -47,6 +49,7 @@ class VerifyOrder:
         fetch: Reads items again by their keys, on a live table; None for an export, which does not change.
         witness: How many items of each shape the witness looks at, in each worker.
         list_differences: How many differences the report names; all are counted.
+        patience_seconds: How long a difference of a synced entity is read again before it is undecided.
     """
 
     dsn: str = field(repr=False)
@@ -59,6 +62,7 @@ class VerifyOrder:
     workers: int = 2
     witness: int = 5
     list_differences: int = 1_000
+    patience_seconds: float = 60.0
 
 
 def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
@@ -171,6 +175,8 @@ def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow
 
 def _compare(conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit) -> tuple[list[EntityReport], list[Difference]]:
     finisher = Finisher(plan=order.plan, shadow=shadow)
+    states = loads.entities_of(conn, order.plan.name)
+    synced = Patience(seconds=order.patience_seconds, has_passed=partial(_has_passed, conn, order.plan.name))
     reports: list[EntityReport] = []
     differences: list[Difference] = []
     for name in order.entities:
@@ -179,12 +185,21 @@ def _compare(conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit) -> tupl
         began = time.monotonic()
         finisher.finish(conn, entity)
         verifier = EntityVerifier(
-            plan=order.plan, entity=entity, shadow=shadow, fetch=order.fetch, most=order.list_differences
+            plan=order.plan,
+            entity=entity,
+            shadow=shadow,
+            fetch=order.fetch,
+            most=order.list_differences,
+            patience=synced if states[name].state in _flowing else Patience(),
         )
         reports.append(verifier.verify(conn))
         differences += verifier.differences
         emit(StepFinished(step=f"compare {name}", seconds=time.monotonic() - began, finding=None))
     return reports, differences[: order.list_differences]
+
+
+def _has_passed(conn: Conn, source: str, moment: float) -> bool:
+    return streams.passing(conn, source, datetime.fromtimestamp(moment, UTC)).is_past
 
 
 def _report(  # noqa: PLR0913 (the parts of the report)
