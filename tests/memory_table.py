@@ -145,6 +145,10 @@ class MemoryTable:
         """Let the next calls fail so."""
         self._failures += errors
 
+    def forget_failures(self) -> None:
+        """Let no more calls fail."""
+        self._failures.clear()
+
     # What `TableStream` does.
 
     @property
@@ -172,9 +176,8 @@ class MemoryTable:
         self._fail()
         with self.lock:
             found = self._found(arn, shard)
+            after = 0
             match start.kind:
-                case "TRIM_HORIZON":
-                    after = 0
                 case "AT_SEQUENCE_NUMBER":
                     after = (start.sequence or 0) - 1
                     if found.trimmed_to > after:

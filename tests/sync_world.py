@@ -1,4 +1,4 @@
-"""A small world for the tests of sync: everything that a declaration can say, a load in steps, and where items belong."""
+"""A small world for the tests of sync: all that a declaration can say, a load in steps, and where items belong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
+from tests.memory_table import MemoryTable
 
 from ashore.ledger import loads, units
 from ashore.ledger.chunk import ChunkWriter
@@ -19,11 +20,11 @@ from ashore.ledger.schema import ensure_ledger
 from ashore.load.order import LoadOrder, PlannedEncoding, planned_encoding
 from ashore.load.run import run_load
 from ashore.load.start import start_load
-from ashore.mapping.copy_text import link_values, whole_item
+from ashore.mapping.copy_text import whole_item
 from ashore.mapping.declare import Child, Copy, Entity, Source, promote, remainder
 from ashore.mapping.declared import PlanReference
 from ashore.mapping.items import from_rows
-from ashore.mapping.match import AsCopy, AsRow, Ruled, key_texts, matcher
+from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
 from ashore.mapping.names import camel_case
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.rows import to_rows
@@ -35,7 +36,6 @@ from ashore.postgres.names import TableName
 from ashore.sync.order import SyncLimits, SyncOrder
 from ashore.sync.start import ensure_stream
 from ashore.sync.worker import Worker
-from memory_table import MemoryTable
 
 metadata = sa.MetaData(schema="world")
 
@@ -96,7 +96,8 @@ notes = Entity(
 sessions = Entity(session, world.key("session|{session_id}", "session"), ttl="ttl", expired="apply")
 world.not_yet("setting|*")
 plan = world.compile()
-reference = PlanReference(declarations="sync_world:world", folder=Path(__file__).parent)
+reference = PlanReference(declarations="tests.sync_world:world", folder=Path(__file__).parents[1])
+Key = tuple[str, str | None]
 ENTITIES: Final = tuple(plan.entities)
 LIMITS: Final = SyncLimits(
     lease_seconds=0.5,
@@ -230,14 +231,22 @@ class SteppedLoad:
         self.is_done = True
 
 
-def settle(dsn: str, table: MemoryTable, *, rounds: int = 1_000) -> None:
+def positions(dsn: str) -> dict[str, int]:
+    """How far each shard is, where it was read at all."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        rows = conn.execute("SELECT shard, position FROM ashore.shard WHERE position IS NOT NULL").fetchall()
+    return {shard: int(position) for shard, position in rows}
+
+
+def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000) -> None:
     """Let one worker go on until nothing is left to do."""
     one = worker(dsn, table, lease_seconds=30.0)
     try:
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute("UPDATE ashore.shard SET owner = NULL")
             conn.execute("DELETE FROM ashore.sync_worker")
-            moment = conn.execute("SELECT clock_timestamp()").fetchone()[0]
+            [(moment,)] = conn.execute("SELECT clock_timestamp()").fetchall()
+            left: tuple[int, ...] = ()
             for _ in range(rounds):
                 one.round()
                 left = _left(conn, moment)
@@ -269,15 +278,15 @@ def _left(conn: psycopg.Connection[Any], moment: Any) -> tuple[int, ...]:
 class Homes:
     """Where each key's item is: key → item."""
 
-    rows: dict[tuple[str, str], dict[str, Any]]
-    copies: dict[tuple[str, str], dict[str, Any]]
-    rejected: dict[tuple[str, str], tuple[str, dict[str, Any]]]
-    parked: dict[tuple[str, str], dict[str, Any]]
+    rows: dict[Key, dict[str, Any]]
+    copies: dict[Key, dict[str, Any]]
+    rejected: dict[Key, tuple[str, dict[str, Any]]]
+    parked: dict[Key, dict[str, Any]]
 
 
 def homes(dsn: str) -> Homes:
     """What PostgreSQL holds."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    rows: dict[Key, dict[str, Any]] = {}
     copies = {}
     with connect(dsn, application_name="test", autocommit=True) as conn:
         prepare(conn)
@@ -285,7 +294,7 @@ def homes(dsn: str) -> Homes:
         for entity in plan.entities.values():
             reader = RowReader(plan=entity, tables=where)
             columns = ", ".join(reader.key_columns)
-            keys = [key for key in conn.execute(f"SELECT {columns} FROM {reader.table}".encode())]
+            keys = list(conn.execute(f"SELECT {columns} FROM {reader.table}".encode()))
             for _, found in reader.by_key(conn, keys):
                 item = from_rows(entity, found)
                 assert key_texts(plan, item) not in rows, "two rows of one item"
@@ -294,8 +303,8 @@ def homes(dsn: str) -> Homes:
             "SELECT count(*) FROM world.line l LEFT JOIN world.note n USING (note_id) WHERE n IS NULL"
         ).fetchone()
         assert orphans == (0,), "children without their parent"
-        for item, is_promoted in conn.execute("SELECT item, promoted FROM world.note_copy"):
-            item = whole_item(item)
+        for stored, is_promoted in conn.execute("SELECT item, promoted FROM world.note_copy"):
+            item = dict(whole_item(stored))
             copies[key_texts(plan, item)] = item
             if is_promoted:
                 assert rows.pop(key_texts(plan, item)) == item, "a promoted copy's row is not the copy"
@@ -336,30 +345,20 @@ def assert_equal(dsn: str, table: MemoryTable, entities: tuple[str, ...] = ENTIT
     assert found.parked.keys() <= rivals
 
 
-def _expected(items: Mapping[tuple[str, str], dict[str, Any]], entities: tuple[str, ...]) -> Homes:
+def _expected(items: Mapping[Key, dict[str, Any]], entities: tuple[str, ...]) -> Homes:
+    """Where each item belongs, worked out from the items alone."""
     match = matcher(plan)
     wanted = Homes({}, {}, {}, {})
-    by_row: defaultdict[Any, list[tuple[tuple[str, str], dict[str, Any]]]] = defaultdict(list)
-    copies: list[tuple[tuple[str, str], AsCopy, dict[str, Any]]] = []
+    by_row: defaultdict[Any, list[tuple[Key, dict[str, Any]]]] = defaultdict(list)
+    copies: list[tuple[Key, AsCopy, dict[str, Any]]] = []
     for key, item in items.items():
-        match match(*key):
-            case None:
-                wanted.rejected[key] = ("unmatched", item)
-            case Ruled():
-                continue
-            case AsRow() as found if found.entity.name in entities:
-                try:
-                    row = to_rows(found.entity, item, found.generation).row
-                except UnfitError as unfit:
-                    wanted.rejected[key] = (unfit.reason, item)
-                    continue
-                if found.entity.name == "account" and (row["balance"] or 0) >= 1000:
-                    wanted.rejected[key] = ("refused_by_postgres", item)
-                    continue
-                primary = tuple(row[column.name] for column in found.entity.table.primary_key.columns)
-                by_row[found.entity.name, primary].append((key, item))
-            case AsCopy() as found if found.entity.name in entities:
-                copies.append((key, found, item))
+        found = match(*key)
+        if found is None:
+            wanted.rejected[key] = ("unmatched", item)
+        elif isinstance(found, AsRow) and found.entity.name in entities:
+            _expect_row(wanted, by_row, found, key, item)
+        elif isinstance(found, AsCopy) and found.entity.name in entities:
+            copies.append((key, found, item))
     originals = set()
     for (name, primary), rivals in by_row.items():
         for key, item in rivals:
@@ -368,13 +367,36 @@ def _expected(items: Mapping[tuple[str, str], dict[str, Any]], entities: tuple[s
                 originals |= {primary[0]} if name == "note" else set()
             else:
                 wanted.rejected[key] = ("duplicate_key", item)
-    for key, found, item in sorted(copies, key=lambda one: one[0]):
-        link = link_values(found.entity.copies, item.get("noteRef", {}))["note_id"]
-        has_promotable = any(
-            other[1].generation == 0 and other[2].get("noteRef") == item.get("noteRef") for other in copies
-        )
-        if link in originals or (link is not None and has_promotable):
+    _expect_copies(wanted, copies, originals)
+    return wanted
+
+
+def _expect_row(wanted: Homes, by_row: Any, found: AsRow, key: Key, item: dict[str, Any]) -> None:
+    try:
+        row = to_rows(found.entity, item, found.generation).row
+    except UnfitError as unfit:
+        wanted.rejected[key] = (unfit.reason, item)
+        return
+    if found.entity.name == "account" and (row["balance"] or 0) >= 1000:
+        wanted.rejected[key] = ("refused_by_postgres", item)
+        return
+    primary = tuple(row[column.name] for column in found.entity.table.primary_key.columns)
+    by_row[found.entity.name, primary].append((key, item))
+
+
+def _expect_copies(
+    wanted: Homes, copies: list[tuple[Key, AsCopy, dict[str, Any]]], originals: set[str]
+) -> None:  # fmt: skip
+    promotable = {item["noteRef"]["S"] for _, found, item in copies if _may_be_promoted(found, item)}
+    for key, _, item in copies:
+        link = item["noteRef"]["S"]
+        if link.removeprefix("note|") in originals or link in promotable:
             wanted.copies[key] = item
         else:
-            wanted.rejected[key] = ("orphan", item)
-    return wanted
+            reason = "nul_in_text" if "\0" in item["text"]["S"] and key[0].startswith("archive") else "orphan"
+            wanted.rejected[key] = (reason, item)
+
+
+def _may_be_promoted(found: AsCopy, item: Mapping[str, Any]) -> bool:
+    """Whether the copy could be a row itself: the declaration says so, and its columns hold it."""
+    return found.generation == 0 and "\0" not in item["text"]["S"]

@@ -50,6 +50,9 @@ _LEAVE: Final = """
                       WHERE source = %(source)s AND owner = %(worker)s)
     DELETE FROM ashore.sync_worker WHERE source = %(source)s AND worker = %(worker)s
 """
+_ALIVE_NOW: Final = """
+    SELECT count(*) FROM ashore.sync_worker WHERE source = %s AND alive_until > clock_timestamp()
+"""
 _FORGET_DEAD: Final = """
     DELETE FROM ashore.sync_worker WHERE source = %s AND alive_until < clock_timestamp() - interval '1 day'
 """
@@ -86,6 +89,11 @@ def release(conn: Conn, source: str, worker: str, shards: Collection[str]) -> No
     """Give shards back, for others to take at once."""
     if shards:
         conn.execute(_RELEASE, {"source": source, "worker": worker, "shards": list(shards)})
+
+
+def count_workers(conn: Conn, source: str) -> int:
+    """How many workers are alive."""
+    return int(one_row(conn.execute(_ALIVE_NOW, (source,)))[0])
 
 
 def leave(conn: Conn, source: str, worker: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,9 +50,12 @@ class Repair:
     tries: int
 
 
-def ask_repair(
-    conn: Conn, source: str, keys: Sequence[tuple[UUID, bytes, str | None]], *, reason: str
-) -> None:  # fmt: skip
+def key_hash(key: bytes) -> UUID:
+    """The digest under which the ledger finds a key, given as its JSON."""
+    return UUID(bytes=hashlib.blake2b(key, digest_size=16).digest())
+
+
+def ask_repair(conn: Conn, source: str, keys: Sequence[tuple[UUID, bytes, str | None]], *, reason: str) -> None:
     """Put keys (digest, JSON, entity) into the queue; one that is there already has to be looked at again."""
     if keys:
         arguments = {

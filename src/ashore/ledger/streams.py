@@ -143,6 +143,19 @@ _PASSED: Final = """
 """
 
 
+_LAGS: Final = """
+    SELECT shard, owner, extract(epoch FROM clock_timestamp() - greatest(passed_at, marked_at))::float8, records,
+           newest_record_at
+    FROM ashore.shard WHERE source = %s AND state = 'open' ORDER BY shard
+"""
+_VERIFIED: Final = """
+    SELECT v.at, v.at > clock_timestamp() - interval '1 day' AND NOT EXISTS (
+        SELECT FROM ashore.rejected_item r WHERE r.source = v.source AND r.rejected_at > v.at)
+    FROM ashore.verification v WHERE v.source = %(source)s AND (v.report ->> 'equal')::boolean
+    ORDER BY v.at DESC LIMIT 1
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
     """Whether every shard has passed a moment, and how that is known."""
@@ -303,6 +316,20 @@ def give_up_shard(conn: Conn, source: str, shard: str) -> None:
 def skip_to_horizon(conn: Conn, source: str, shard: str) -> None:
     """Let a trimmed shard be read on from the oldest record that there is."""
     conn.execute(_SKIP_TO_HORIZON, {"source": source, "shard": shard})
+
+
+def shard_lags(conn: Conn, source: str) -> list[tuple[str, str | None, float | None, int, datetime | None]]:
+    """Of each shard that is read: its name, who has it, the lag in seconds, its records, the time of the newest."""
+    return conn.execute(_LAGS, (source,)).fetchall()
+
+
+def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
+    """When the source was last verified and found equal, and whether that still says something.
+
+    It goes stale after a day, and with any change that was rejected after it.
+    """
+    row = conn.execute(_VERIFIED, {"source": source}).fetchone()
+    return (None, False) if row is None else (row[0], row[1])
 
 
 def passing(conn: Conn, source: str, moment: datetime) -> Passing:

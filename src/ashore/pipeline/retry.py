@@ -12,9 +12,10 @@ from psycopg.rows import class_row
 
 from ashore.dynamodb.scan import TableSource
 from ashore.errors import AshoreError
-from ashore.ledger import loads, records
+from ashore.ledger import loads, records, repairs
 from ashore.ledger.loads import LoadRecord
 from ashore.ledger.locks import lock_flow
+from ashore.ledger.repairs import key_hash
 from ashore.ledger.schema import ensure_ledger
 from ashore.load.errors import LoadInProgress
 from ashore.mapping.encoder import item_key
@@ -81,10 +82,11 @@ class OtherSource(AshoreError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryReport:
-    """What became of the rejected items that were tried again: each is in one of the four numbers.
+    """What became of the rejected items that were tried again: each is in one of the five numbers.
 
     `landed` have rows now. `gone` are no longer in the table. `needs_no_row` are now counted under a rule, or belong
-    to an entity that is not loaded. Those that stay are in `stays`, with the reasons of today.
+    to an entity that is not loaded. `queued` belong to an entity into which the stream flows: the sync reads them again
+    from the table. Those that stay are in `stays`, with the reasons of today.
     """
 
     source: str
@@ -93,11 +95,14 @@ class RetryReport:
     gone: int
     needs_no_row: int
     stays: tuple[Verdict, ...]
+    queued: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         stays = [{name: getattr(one, name) for name in ("id", "entity", "reason", "attribute")} for one in self.stays]
-        numbers = {name: getattr(self, name) for name in ("source", "tried", "landed", "gone", "needs_no_row")}
+        numbers = {
+            name: getattr(self, name) for name in ("source", "tried", "landed", "gone", "needs_no_row", "queued")
+        }
         return {**numbers, "stays": len(self.stays), "rejects": stays}
 
 
@@ -120,6 +125,8 @@ def retry_rejects(project: Project, *, numbers: Sequence[int] = (), reason: str 
             ensure_ledger(conn)
             record = _guarded(conn, source)
             chosen = _chosen(conn, source, numbers, reason)
+            queued = _queue(conn, project.plan, chosen)
+            chosen = [number for number in chosen if number not in queued]
             prepare(conn)
         verdicts = [] if record is None else list(_Retry(project, conn, record).run(chosen))
         with translated("writing the audit"):
@@ -128,12 +135,31 @@ def retry_rejects(project: Project, *, numbers: Sequence[int] = (), reason: str 
                 records.audit(conn, "rejects retry", {"source": source, **outcomes})
     return RetryReport(
         source=source,
-        tried=len(verdicts),
+        tried=len(verdicts) + len(queued),
         landed=outcomes["landed"],
         gone=outcomes["gone"],
         needs_no_row=outcomes["needs_no_row"],
         stays=tuple(verdict for verdict in verdicts if verdict.outcome == "stays"),
+        queued=len(queued),
     )
+
+
+def _queue(conn: Conn, plan: Plan, chosen: Sequence[int]) -> frozenset[int]:
+    """Put the items of entities into which the stream flows into the repair queue; return their numbers."""
+    known = loads.entities_of(conn, plan.name)
+    synced = {name for name, one in known.items() if one.state in {"merging", "syncing", "reading"}}
+    if not synced:
+        return frozenset()
+    with conn.cursor(row_factory=class_row(Stored)) as cursor:
+        found = cursor.execute(_STORED, (list(chosen),)).fetchall()
+    queued = {}
+    for stored in found:
+        key = _key(plan, stored.item)
+        if key is not None and (stored.entity or loads.UNMATCHED) in synced:
+            queued[stored.id] = (item_key(plan, key).encode(), stored.entity)
+    keys = [(key_hash(key), key, entity) for key, entity in queued.values()]
+    repairs.ask_repair(conn, plan.name, keys, reason="retry")
+    return frozenset(queued)
 
 
 def _guarded(conn: Conn, source: str) -> LoadRecord | None:

@@ -17,6 +17,7 @@ from ashore.ledger import pending, rejected, repairs
 from ashore.ledger.errors import CountMismatch
 from ashore.ledger.loads import UNMATCHED
 from ashore.ledger.pending import Parked
+from ashore.ledger.repairs import key_hash
 from ashore.mapping.encoded import Encoded, Rejected
 from ashore.mapping.match import AsCopy, AsRow
 from ashore.mapping.plan import Plan
@@ -29,7 +30,7 @@ from ashore.postgres.upsert import EntityWriter, Link
 from ashore.sync.contested import Contest
 from ashore.sync.copies import CopiesKeeper
 from ashore.sync.routing import Keyed, copy_identity, row_identity
-from ashore.sync.waits import key_hash, waits_for_link
+from ashore.sync.waits import waits_for_link
 
 _HOMES: Final = """
     SELECT EXISTS (SELECT FROM ashore.rejected_item WHERE source = %(source)s),

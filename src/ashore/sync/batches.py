@@ -11,6 +11,7 @@ import psycopg
 from ashore.ledger import loads, pending, streams
 from ashore.ledger.loads import UNMATCHED, LockedState
 from ashore.ledger.pending import Capture
+from ashore.ledger.repairs import key_hash
 from ashore.ledger.streams import Progress, ShardRecord
 from ashore.mapping.plan import Plan
 from ashore.model.change import Change
@@ -18,7 +19,6 @@ from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier
 from ashore.sync.routing import Keyed, KeyRouter
-from ashore.sync.waits import key_hash
 
 CAPTURING: Final = frozenset({"loading", "merging"})
 APPLYING: Final = frozenset({"syncing", "reading"})

@@ -6,11 +6,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
 from ashore.ledger import rejected, repairs
+from ashore.ledger.repairs import key_hash
 from ashore.mapping.copy_text import link_values
 from ashore.mapping.encoder import item_key
 from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
@@ -24,11 +24,6 @@ from ashore.postgres.upsert import Link
 
 _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 _contested: Final = ("duplicate_key", "orphan")
-
-
-def key_hash(key: bytes) -> UUID:
-    """The digest under which the ledger finds a key."""
-    return UUID(bytes=hashlib.blake2b(key, digest_size=16).digest())
 
 
 def waits_for_row(entity: EntityPlan, key: RowKey) -> str:
