@@ -1,4 +1,4 @@
-"""`ashore bench load | scan | query | assess`: figures of this machine, each with its limit."""
+"""`ashore bench load | scan | query | sync | assess`: figures of this machine, each with its limit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ashore.bench.figures import LoadFigures
 from ashore.bench.loads import LoadBench
 from ashore.bench.profiles import ProfileName, profiles
 from ashore.bench.query import QueryFigures, measure_queries
+from ashore.bench.sync import measure_sync
 from ashore.cli import options, output
 from ashore.local.styles import styles
 
@@ -89,6 +90,33 @@ def query(
         output.print_json(found.as_json())
     else:
         _show_queries(found)
+    return 0
+
+
+@app.command(epilog="Example:  ashore bench sync --changes 200000 --json")
+def sync(
+    *,
+    changes: Annotated[int, typer.Option("--changes", min=10_000, help="How many changes to apply.")] = 200_000,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Apply changes of a stream, and upsert the same rows bare, the fastest way, beside it.
+
+    The stream's answers are prepared, so that no emulator is measured. `ratio` says how near to the limit it comes.
+    """
+    found = measure_sync(changes, tell=_teller(as_json=as_json))
+    if as_json:
+        output.print_json(found.as_json())
+        return 0
+    out = output.console()
+    rows = [
+        ("changes a second", found.changes_per_s),
+        ("bare upserts a second", found.upsert_limit_per_s),
+        ("ratio", found.ratio),
+        ("captured a second", found.capture_per_s),
+        ("rows merged a second", found.merge_rows_per_s),
+    ]
+    out.print(output.table(f"{found.changes:,} changes of {found.rows_before:,} rows", ("", ""), rows, numbers=1))
     return 0
 
 

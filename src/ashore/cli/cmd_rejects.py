@@ -129,6 +129,8 @@ def retry(  # noqa: PLR0913 (a command's parameters are its options)
     else:
         out = console()
         words = f"{report.landed:,} landed, {report.gone:,} gone, {report.needs_no_row:,} need no row"
+        if report.queued:
+            words += f", {report.queued:,} for the sync to read again"
         out.print(f"{report.tried:,} tried: {words}, {len(report.stays):,} stay", markup=False)
         if report.stays:
             rows = [(str(one.id), one.entity or "(no entity)", one.reason, one.attribute) for one in report.stays]

@@ -168,21 +168,15 @@ class TableStream:
         if limit is not None:
             body["Limit"] = limit
         answer = self._call(Request(operation="GetRecords", table=self.table, has_keys=True, shard=shard), body)
-        page = self._decoded(_decode_page, answer, "GetRecords")
-        following = None if page.next is None else f"{shard}\n{page.next}"
-        changes = [self._change(record) for record in page.records]
-        return ChangePage(changes=changes, next=following, bytes_read=len(answer))
-
-    def _change(self, record: _Record) -> Change:
-        image = record.image
-        if record.name == "REMOVE":
-            who = record.identity
-            is_expiry = who is not None and who.principal == _EXPIRY and who.kind == "Service"
-            return Change(int(image.sequence), bytes(image.keys), None, image.at, is_expiry)
-        item = bytes(image.new)
-        if not item.startswith(b"{"):
-            raise NoImages(self.table)
-        return Change(int(image.sequence), bytes(image.keys), item, image.at)
+        try:
+            changes, following = changes_of(answer, self.table)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._malformed("GetRecords") from error
+        return ChangePage(
+            changes=changes,
+            next=None if following is None else f"{shard}\n{following}",
+            bytes_read=len(answer),
+        )
 
     def _describe(self, arn: str, after: str | None) -> _Description:
         body = {"StreamArn": arn} | ({} if after is None else {"ExclusiveStartShardId": after})
@@ -198,11 +192,37 @@ class TableStream:
         try:
             return decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Unreachable(operation, _transport(self.aws).endpoint, 1, "an answer of another form") from error
+            raise self._malformed(operation) from error
+
+    def _malformed(self, operation: str) -> Unreachable:
+        return Unreachable(operation, _transport(self.aws).endpoint, 1, "an answer of another form")
 
     @cached_property
     def _table(self) -> TableInfo:
         return describe_table(self.table, self.aws)
+
+
+def changes_of(answer: bytes, table: str) -> tuple[list[Change], str | None]:
+    """The changes of one answer of GetRecords, and the iterator after them.
+
+    Raises:
+        NoImages: A record lacks the item that was written.
+        msgspec.DecodeError, UnicodeDecodeError: It is no such answer.
+    """
+    page = _decode_page(answer)
+    return [_change(record, table) for record in page.records], page.next
+
+
+def _change(record: _Record, table: str) -> Change:
+    image = record.image
+    if record.name == "REMOVE":
+        who = record.identity
+        is_expiry = who is not None and who.principal == _EXPIRY and who.kind == "Service"
+        return Change(int(image.sequence), bytes(image.keys), None, image.at, is_expiry)
+    item = bytes(image.new)
+    if not item.startswith(b"{"):
+        raise NoImages(table)
+    return Change(int(image.sequence), bytes(image.keys), item, image.at)
 
 
 class _Pace:
