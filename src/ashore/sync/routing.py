@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 
 from ashore.ledger.loads import UNMATCHED
 from ashore.mapping import residue
+from ashore.mapping.declare import KeyAttribute
 from ashore.mapping.match import AsCopy, AsRow, KeyTexts, Match, matcher, matches
 from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.pointer import token
@@ -28,12 +29,17 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A change, and what its key says. `key` is the key as the ledger writes it: its JSON, attributes in order."""
+    """A change, and what its key says."""
 
     change: Change = field(repr=False)
     texts: KeyTexts = field(repr=False)
-    key: bytes = field(repr=False)
+    attributes: tuple[KeyAttribute, ...] = field(repr=False)
     match: Match
+
+    @property
+    def key(self) -> bytes:
+        """The key as the ledger writes it: its JSON, attributes in order."""
+        return _encode({one.name: {one.type: text} for one, text in zip(self.attributes, self.texts, strict=False)})
 
     @property
     def entity(self) -> str | None:
@@ -58,6 +64,7 @@ class KeyRouter:
                 forms += [AsCopy(entity, place) for place, _ in enumerate(entity.copies.generations)]
         self._plan = plan
         self._forms = forms
+        self._is_sure = [_sure(form) for form in forms]
         self._peek = peek(plan)
         self._guess = router(plan, forms)
         self._match = matcher(plan)
@@ -85,10 +92,28 @@ class KeyRouter:
         except (msgspec.DecodeError, AttributeError, UnfitError):
             raise KeyNotAsDeclared(source=self._plan.name) from None
         place = self._guess(key)
-        guessed = self._forms[place] if place >= 0 else None
-        match: Match = guessed if guessed is not None and _fits(guessed, texts) else self._match(*texts)
-        named = {one.name: {one.type: text} for one, text in zip(self._attributes, texts, strict=False)}
-        return Keyed(change, texts, _encode(named), match)
+        if place >= 0 and (self._is_sure[place](*texts) or _fits(self._forms[place], texts)):
+            return Keyed(change, texts, self._attributes, self._forms[place])
+        return Keyed(change, texts, self._attributes, self._match(*texts))
+
+
+def _sure(match: AsRow | AsCopy) -> Callable[[str, str | None], bool]:
+    """A quick test of the form whose literal text a key has; what it cannot say is asked of the patterns.
+
+    A pattern of one placeholder fits any text that is longer than its literal text and has that at its ends.
+    """
+    copies = match.entity.copies
+    generations = match.entity.generations if isinstance(match, AsRow) or copies is None else copies.generations
+    form = generations[match.generation]
+    patterns = [form.partition, *([form.sort] if form.sort is not None else [])]
+    columns = [column for pattern in patterns for column in pattern.columns]
+    is_simple = all(len(pattern.columns) <= 1 and not pattern.held for pattern in patterns)
+    if not is_simple or len(set(columns)) < len(columns):
+        return lambda _partition, _sort: False
+    least = [len("".join(pattern.parts[::2])) + len(pattern.columns) for pattern in patterns]
+    if len(least) == 1:
+        return lambda partition, _sort: len(partition) >= least[0]
+    return lambda partition, sort: len(partition) >= least[0] and sort is not None and len(sort) >= least[1]
 
 
 def _fits(match: AsRow | AsCopy, texts: KeyTexts) -> bool:
