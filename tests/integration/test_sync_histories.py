@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import sync_world
-from tests.memory_table import MemoryTable
+from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
 from ashore.dynamodb.errors import Unreachable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from ashore.cli import options
@@ -17,6 +19,7 @@ def policy(  # noqa: PLR0913 (a command's parameters are its options)
     context: typer.Context,
     table: options.Table = None,
     export: options.Export = None,
+    sync: Annotated[bool, typer.Option("--sync", help="Reading the table's stream as well.")] = False,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -30,5 +33,5 @@ def policy(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.pipeline.project import policy as least  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    print_json(least(common.settings({"table": table, "export": export}, frozenset({"source"}))))
+    print_json(least(common.settings({"table": table, "export": export}, frozenset({"source"})), with_stream=sync))
     return 0

@@ -35,6 +35,9 @@ def verify(  # noqa: PLR0913 (a command's parameters are its options)
     witness_all: Annotated[
         bool, typer.Option("--witness-all", help="Hold every item against boto3's reading.")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Let the sync read again, and write, every key that differs.")
+    ] = False,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -72,6 +75,7 @@ def verify(  # noqa: PLR0913 (a command's parameters are its options)
             workers=settings.workers,
             witness=settings.witness,
             witness_all=witness_all,
+            repair=repair,
             emit=watcher.emit,
         )
     _show(report, as_json=common.as_json)

@@ -41,6 +41,24 @@ def required_permissions(source: Source) -> list[dict[str, Any]]:
             assert_never(source)
 
 
+def stream_permissions(source: Source) -> list[dict[str, Any]]:
+    """The statements of the least IAM policy, beside `required_permissions`, that lets a table's stream be read.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+    """
+    if not isinstance(source, TableSource):
+        return []
+    actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+    return [
+        {
+            "Sid": "AshoreReadStream",
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": f"{_table_arn(source)}/stream/*",
+        }
+    ]
+
+
 def assess_permissions(source: Source) -> list[dict[str, Any]]:
     """The statements of the least IAM policy for an assessment of `source`; asks nobody.
 

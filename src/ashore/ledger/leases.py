@@ -39,7 +39,8 @@ _TAKE: Final = """
               SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent AND p.state <> 'open'))
         ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
     )
-    RETURNING shard, parent, first, position, state, at_horizon, fence, batches
+    RETURNING shard, parent, first, position, state, at_horizon, fence, batches,
+              coalesce(greatest(passed_at, marked_at), listed_at)
 """
 _RELEASE: Final = """
     UPDATE ashore.shard SET owner = NULL, lease_until = NULL

@@ -26,6 +26,11 @@ def lock_flow(conn: Conn, source: str, *, patience_seconds: float) -> bool:
         time.sleep(_PAUSE_SECONDS)
 
 
+def unlock_flow(conn: Conn, source: str) -> None:
+    """Give the lock back before the connection ends."""
+    conn.execute("SELECT pg_advisory_unlock(%s)", (lock_number(source),))
+
+
 def lock_number(source: str) -> int:
     """The advisory lock of a source: 64 bits of a hash of its name."""
     digest = hashlib.blake2b(f"ashore flow {source}".encode(), digest_size=8).digest()

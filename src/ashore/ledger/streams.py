@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from psycopg.rows import class_row
@@ -35,7 +35,8 @@ class ShardRecord:
     """A row of `ashore.shard`, as a worker needs it.
 
     `position` is the sequence number of the last record whose effect is committed, `batches` the number of
-    transactions so far. `at_horizon` says that the shard was open when the stream was begun.
+    transactions so far. `at_horizon` says that the shard was open when the stream was begun. Up to `known_at` nothing
+    of it is missing.
     """
 
     shard: str
@@ -46,6 +47,7 @@ class ShardRecord:
     at_horizon: bool
     fence: int
     batches: int
+    known_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +85,14 @@ _MAY_LIST = """
     WHERE source = %(source)s AND (listed_at IS NULL OR listed_at < clock_timestamp() - %(seconds)s * interval '1 s')
 """
 _NOT_SEEN = """
-    SELECT shard, parent, first, position, state, at_horizon, fence, batches FROM ashore.shard
-    WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
+    SELECT shard, parent, first, position, state, at_horizon, fence, batches,
+           coalesce(greatest(passed_at, marked_at), listed_at)
+    FROM ashore.shard WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
 """
 _WITHOUT_PARENT = """
-    SELECT shard, parent, first, position, state, at_horizon, fence, batches FROM ashore.shard s
-    WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
+    SELECT shard, parent, first, position, state, at_horizon, fence, batches,
+           coalesce(greatest(passed_at, marked_at), listed_at)
+    FROM ashore.shard s WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
       AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent)
       AND listed_at < clock_timestamp() - %(seconds)s * interval '1 s'
 """
@@ -126,7 +130,11 @@ _GAP = """
 _OPEN_GAPS = """
     SELECT id, shard, kind, found_at, decision FROM ashore.gap WHERE source = %s AND repaired_at IS NULL ORDER BY id
 """
-_REPAIRED = "UPDATE ashore.gap SET repaired_at = clock_timestamp() WHERE id = ANY(%s) AND repaired_at IS NULL"
+_REPAIRED = "UPDATE ashore.gap SET repaired_at = clock_timestamp() WHERE id = ANY(%(gaps)s) AND repaired_at IS NULL"
+_SKIP_LOST = """
+    UPDATE ashore.shard SET state = 'skipped' WHERE source = %(source)s AND state = 'lost'
+      AND shard IN (SELECT shard FROM ashore.gap WHERE id = ANY(%(gaps)s))
+"""
 _FORGET_GAPS = """
     UPDATE ashore.gap SET repaired_at = clock_timestamp(), decision = 'reload'
     WHERE source = %s AND repaired_at IS NULL
@@ -277,6 +285,7 @@ def advance(conn: Conn, *, source: str, owner: str, shard: ShardRecord, progress
         at_horizon=shard.at_horizon,
         fence=shard.fence,
         batches=shard.batches + 1,
+        known_at=shard.known_at if progress.passed_at is None else datetime.fromtimestamp(progress.passed_at, UTC),
     )
 
 
@@ -298,9 +307,11 @@ def open_gaps(conn: Conn, source: str) -> list[Gap]:
         return cursor.execute(_OPEN_GAPS, (source,)).fetchall()
 
 
-def gaps_repaired(conn: Conn, gaps: Sequence[int]) -> None:
-    """Note that what was lost in these gaps has been read from the table."""
-    conn.execute(_REPAIRED, (list(gaps),))
+def gaps_repaired(conn: Conn, source: str, gaps: Sequence[int]) -> None:
+    """Note that what was lost in these gaps has been read from the table; their lost shards hold nothing up then."""
+    arguments = {"source": source, "gaps": list(gaps)}
+    conn.execute(_REPAIRED, arguments)
+    conn.execute(_SKIP_LOST, arguments)
 
 
 def forget_gaps(conn: Conn, source: str) -> None:
@@ -343,7 +354,7 @@ def _shards(conn: Conn, statement: Any, arguments: Mapping[str, Any]) -> list[Sh
 
 
 def shard_record(row: Sequence[Any]) -> ShardRecord:
-    """A row of ``shard, parent, first, position, state, at_horizon, fence, batches``."""
+    """A row of ``shard, parent, first, position, state, at_horizon, fence, batches`` and of `known_at`."""
     return ShardRecord(
         shard=row[0],
         parent=row[1],
@@ -353,4 +364,5 @@ def shard_record(row: Sequence[Any]) -> ShardRecord:
         at_horizon=row[5],
         fence=row[6],
         batches=row[7],
+        known_at=row[8],
     )

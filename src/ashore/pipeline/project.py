@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, assert_never
 
 from ashore.config.settings import FromExport, FromTable, Settings
-from ashore.dynamodb.access import required_permissions
+from ashore.dynamodb.access import required_permissions, stream_permissions
 from ashore.dynamodb.export import ExportSource
 from ashore.dynamodb.scan import TableSource
 from ashore.errors import AshoreError, Problem, SettingsError
@@ -203,9 +203,11 @@ def _unfinished(project: Project) -> str | None:
     return f"load {record.id} of {record.started_at:%Y-%m-%d %H:%M %Z} is unfinished: {done}"
 
 
-def policy(settings: Settings) -> dict[str, Any]:
-    """The least IAM policy with which the settings' source can be read; asks nobody."""
-    return {"Version": "2012-10-17", "Statement": required_permissions(item_source(settings))}
+def policy(settings: Settings, *, with_stream: bool = False) -> dict[str, Any]:
+    """The least IAM policy with which the settings' source, and its stream, can be read; asks nobody."""
+    source = item_source(settings)
+    statements = required_permissions(source) + (stream_permissions(source) if with_stream else [])
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def _incomplete(what: str) -> SettingsError:

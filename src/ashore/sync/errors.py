@@ -149,8 +149,8 @@ class PendingTooLarge(SyncError):
 
     def hint(self) -> str:
         return (
-            "make room and raise pending_disk_mb, or end the load with `ashore sync stop`: the stream keeps 24 hours,"
-            " so this can wait some hours"
+            "end the load with `ashore sync stop`, and load from an export, which is quicker, or entity by entity:"
+            " less is captured beside a shorter load"
         )
 
 

@@ -11,6 +11,8 @@ from ashore.model.change import TRIM_HORIZON, ChangePage, Start
 from ashore.sync.order import SyncOrder
 
 _FIRST_PAUSE_SECONDS = 0.1
+_SURELY_KEPT_SECONDS = 23 * 3600.0
+"""What is younger is surely in the stream still, which keeps 24 hours: then its oldest record is the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,9 @@ class ShardReader:
         position = shard.position if self._read_to is None else self._read_to
         if position is not None:
             start = Start("AFTER_SEQUENCE_NUMBER", position)
-        elif shard.at_horizon:
+        elif shard.at_horizon and self.order.clock() - shard.known_at.timestamp() < _SURELY_KEPT_SECONDS:
             start = TRIM_HORIZON
-        elif shard.first is None:
+        elif shard.at_horizon or shard.first is None:
             raise Trimmed(shard.shard)
         else:
             start = Start("AT_SEQUENCE_NUMBER", shard.first)

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ashore.dynamodb.errors import ShardGone, SourceError, Trimmed
 from ashore.ledger import leases, loads, pending, records, streams
 from ashore.ledger.errors import LeaseLost
-from ashore.ledger.locks import lock_flow
+from ashore.ledger.locks import lock_flow, unlock_flow
 from ashore.ledger.streams import GapKind, ShardRecord, StreamRecord
 from ashore.observe.events import Emit, SyncBatch, SyncMerged, SyncStateChanged, silent
 from ashore.postgres.connect import Conn
@@ -108,6 +108,9 @@ class Worker:
         self._readers.clear()
         if not self.conn.closed and not self.conn.broken:
             leases.leave(self.conn, self.source, self.name)
+            if self._leads:
+                unlock_flow(self.conn, f"{self.source} sync")
+                self._leads = False
 
     @property
     def writer(self) -> BatchWriter:
@@ -271,14 +274,15 @@ class Worker:
 def _kind_of(gone: SourceError, shard: ShardRecord) -> GapKind:
     if isinstance(gone, ShardGone):
         return "vanished"
-    return "trimmed" if shard.position is not None or shard.first is not None else "unknown_start"
+    is_known = shard.position is not None or (shard.first is not None and not shard.at_horizon)
+    return "trimmed" if is_known else "unknown_start"
 
 
 _found: Final[dict[GapKind, str]] = {
     "unlisted_parent": "a shard came whose parent was never listed",
     "trimmed": "records were trimmed from the stream before they were read",
     "vanished": "a shard left the stream before it was read to its end",
-    "unknown_start": "a shard appeared whose first record is not known",
+    "unknown_start": "what a shard held since it was last read cannot be known any more",
 }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from ashore.mapping.copy_text import child_columns, copies_columns, entity_columns
 from ashore.mapping.plan import EntityPlan, Plan
+from ashore.model.attribute import TypedValue
 from ashore.model.item import mask
 from ashore.postgres.connect import Conn
 from ashore.postgres.items import RowKey, in_batches
@@ -28,7 +29,8 @@ _MOST_REREAD: Final = 20_000
 class EntityVerifier:
     """Compares the tables of one entity with their shadows, and witnesses its samples.
 
-    `differences` names the first `most` of what differs. The connection is in autocommit mode and went through
+    `differences` names the first `most` of what differs; `apart` are the DynamoDB keys of those that did not agree when
+    they were read again, all of them if `is_complete`. The connection is in autocommit mode and went through
     `ashore.postgres.items.prepare`.
     """
 
@@ -39,6 +41,8 @@ class EntityVerifier:
     most: int
     patience: Patience = field(default_factory=Patience)
     differences: list[Difference] = field(default_factory=list)
+    apart: list[Mapping[str, TypedValue]] = field(default_factory=list)
+    is_complete: bool = True
 
     def verify(self, conn: Conn) -> EntityReport:
         """Compare all its tables both ways, then let the witness look."""
@@ -90,19 +94,22 @@ class EntityVerifier:
         remaining = [one for one in listed if verdicts[one.parent] == "differs"]
         for one in remaining:
             setattr(report, one.kind, getattr(report, one.kind) + 1)
-        report.different += sum(by_kind(conn, found).values()) - len(listed)
+        more = sum(by_kind(conn, found).values()) - len(listed)
+        report.different += more
+        self.is_complete = self.is_complete and not more
         self._name(pair, remaining)
 
     def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> dict[RowKey, Verdict]:
         copies = self.entity.copies
         verdicts: dict[RowKey, Verdict] = {}
         for batch in in_batches(keys, _AT_ONCE):
+            reader: Rereader | CopyRereader = self._rereader(fetch)
             if copies is not None and pair.actual == self.shadow.targets[copies.table.fullname]:
-                verdicts |= CopyRereader(
-                    entity=self.entity, table=pair.actual, fetch=fetch, patience=self.patience
-                ).judge(conn, batch)
-            else:
-                verdicts |= self._rereader(fetch).judge(conn, batch)
+                reader = CopyRereader(entity=self.entity, table=pair.actual, fetch=fetch, patience=self.patience)
+            found = reader.judge(conn, batch)
+            verdicts |= found
+            apart = reader.item_keys(conn, [key for key, verdict in found.items() if verdict != "agrees"])
+            self.apart += apart.values()
         return verdicts
 
     def _rereader(self, fetch: Fetch) -> Rereader:

@@ -15,7 +15,7 @@ from ashore.mapping.copy_text import child_types, entity_types, whole_item
 from ashore.mapping.document import same_plain
 from ashore.mapping.items import from_rows
 from ashore.mapping.match import matcher
-from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.rows import Rows
 from ashore.model.attribute import TypedValue
 from ashore.model.item import same_item
@@ -87,13 +87,13 @@ class Rereader:
 
     def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
         """What each key is. The connection is in autocommit mode, so that every reading sees the newest rows."""
-        item_keys = self._item_keys(conn, keys)
+        item_keys = self.item_keys(conn, keys)
         verdicts: dict[RowKey, Verdict] = dict.fromkeys(keys, "differs")
         return verdicts | self.patience.judge(
             lambda pending: self._read(conn, {key: item_keys[key] for key in pending}), list(item_keys)
         )
 
-    def _item_keys(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
+    def item_keys(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
         """The DynamoDB key of each row key, by the row that has it on one side or the other."""
         names = [key.name for key in (self.entity.partition_key, self.entity.sort_key) if key is not None]
         found: dict[RowKey, Mapping[str, TypedValue]] = {}
@@ -166,14 +166,18 @@ class CopyRereader:
         """What each key is. The connection is in autocommit mode."""
         return self.patience.judge(lambda pending: self._read(conn, pending), keys)
 
-    def _read(self, conn: Conn, keys: Sequence[RowKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
-        attributes = [key for key in (self.entity.partition_key, self.entity.sort_key) if key is not None]
-        wanted: dict[RowKey, dict[str, dict[str, Any]]] = {
+    def item_keys(self, _conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
+        """The DynamoDB key of each copy."""
+        attributes = key_attributes(self.entity)
+        return {
             key: {one.name: {one.type: _wire(one.type, text)} for one, text in zip(attributes, key, strict=True)}
             for key in keys
         }
+
+    def _read(self, conn: Conn, keys: Sequence[RowKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
+        wanted = self.item_keys(conn, keys)
         raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(wanted.values()))}
-        columns = ["partition_key", "sort_key"][: len(attributes)]
+        columns = ["partition_key", "sort_key"][: len(key_attributes(self.entity))]
         statement = sql.SQL("SELECT item FROM {} WHERE ({}) = ({})").format(
             self.table.identifier,
             sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns),

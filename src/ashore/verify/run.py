@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +13,8 @@ from ashore.ledger.schema import ensure_ledger
 from ashore.ledger.work import write_rows
 from ashore.ledger.worker import ChunkDone, Task, UnitDone
 from ashore.mapping.declared import PlanReference
-from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.document import encode
+from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.model.chunk import ItemSource
 from ashore.observe.events import Emit, LoadStarted, Progress, StepFinished, StepStarted, UnitFinished, silent
 from ashore.postgres.connect import Conn, connect
@@ -29,6 +30,7 @@ from ashore.verify.shadow import (
     KeepBeside,
     Shadow,
     ShadowEncoding,
+    apart_rejected,
     compare_rejected,
     drop_shadow,
     make_shadow,
@@ -40,6 +42,11 @@ EVERY_ITEM = 1 << 40
 """As `VerifyOrder.witness`: every item is witnessed. Keeps a copy of each in the database while it runs."""
 
 
+OnApart = Callable[[Conn, Sequence[bytes], bool], None]
+"""(connection, keys as DynamoDB JSON, whether these are all) → whatever is to be done about them. Called in the
+transaction that keeps the report."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOrder:
     """What to verify, and how.
@@ -49,6 +56,7 @@ class VerifyOrder:
         fetch: Reads items again by their keys, on a live table; None for an export, which does not change.
         witness: How many items of each shape the witness looks at, in each worker.
         list_differences: How many differences the report names; all are counted.
+        on_apart: Hears, before the report is kept, of the keys that did not agree, as JSON; see `OnApart`.
         patience_seconds: How long a difference of a synced entity is read again before it is undecided.
     """
 
@@ -63,6 +71,7 @@ class VerifyOrder:
     witness: int = 5
     list_differences: int = 1_000
     patience_seconds: float = 60.0
+    on_apart: OnApart | None = None
 
 
 def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
@@ -86,7 +95,7 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
         _read_again(conn, order, record, shadow, emit)
         scanned = time.monotonic()
         with translated("comparing"):
-            reports, differences = _compare(conn, order, shadow, emit)
+            reports, differences, apart = _compare(conn, order, shadow, emit)
             report = _report(
                 conn,
                 order,
@@ -97,6 +106,9 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
                 scan_seconds=scanned - began,
             )
             with conn.transaction():
+                if order.on_apart is not None:
+                    rejected = apart_rejected(conn, order.plan.name, order.entities)
+                    order.on_apart(conn, [*apart.keys, *rejected], apart.is_complete)
                 drop_shadow(conn)
                 loads.advance(conn, record, "done")
                 records.keep_verification(conn, order.plan.name, report.as_json())
@@ -173,12 +185,23 @@ def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow
     write_rows(task, workers=max(1, min(order.workers, tally.units)), on_message=hear)
 
 
-def _compare(conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit) -> tuple[list[EntityReport], list[Difference]]:
+@dataclass(slots=True)
+class _Apart:
+    """The keys that did not agree, as DynamoDB JSON."""
+
+    keys: list[bytes] = field(default_factory=list)
+    is_complete: bool = True
+
+
+def _compare(
+    conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit
+) -> tuple[list[EntityReport], list[Difference], _Apart]:
     finisher = Finisher(plan=order.plan, shadow=shadow)
     states = loads.entities_of(conn, order.plan.name)
     synced = Patience(seconds=order.patience_seconds, has_passed=partial(_has_passed, conn, order.plan.name))
     reports: list[EntityReport] = []
     differences: list[Difference] = []
+    apart = _Apart()
     for name in order.entities:
         entity: EntityPlan = order.plan.entities[name]
         emit(StepStarted(step=f"compare {name}"))
@@ -194,8 +217,10 @@ def _compare(conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit) -> tupl
         )
         reports.append(verifier.verify(conn))
         differences += verifier.differences
+        apart.keys += [encode({one.name: key[one.name] for one in key_attributes(entity)}) for key in verifier.apart]
+        apart.is_complete = apart.is_complete and verifier.is_complete
         emit(StepFinished(step=f"compare {name}", seconds=time.monotonic() - began, finding=None))
-    return reports, differences[: order.list_differences]
+    return reports, differences[: order.list_differences], apart
 
 
 def _has_passed(conn: Conn, source: str, moment: float) -> bool:

@@ -193,3 +193,26 @@ def compare_rejected(conn: Conn, source: str, entities: Sequence[str]) -> tuple[
     """Rejected by this reading, kept in the ledger, in the first only, in the second only."""
     row = one_row(conn.execute(_REJECTED.encode(), {"source": source, "entities": list(entities)}))
     return row[0], row[1], row[2], row[3]
+
+
+_APART: Final = f"""
+    SELECT key FROM (
+        SELECT key, reason FROM {_rejected}
+        EXCEPT ALL
+        SELECT key, reason FROM ashore.rejected_item
+        WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)
+    ) AS not_kept
+    UNION
+    SELECT key FROM (
+        SELECT key, reason FROM ashore.rejected_item
+        WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)
+        EXCEPT ALL
+        SELECT key, reason FROM {_rejected}
+    ) AS no_longer
+"""  # noqa: S608 (a constant)
+
+
+def apart_rejected(conn: Conn, source: str, entities: Sequence[str]) -> list[bytes]:
+    """The keys of items that this reading rejects and the ledger does not have, or the other way round, as JSON."""
+    rows = conn.execute(_APART.encode(), {"source": source, "entities": list(entities)})
+    return [key.encode() for (key,) in rows]

@@ -1,0 +1,153 @@
+"""`ashore load --sync` and `ashore sync` as a user runs them, against real servers."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Run:
+    """What became of a command."""
+
+    returncode: int | None = None
+    said: str = ""
+    wrong: str = ""
+
+
+@contextmanager
+def running(project: Any) -> Iterator[Run]:
+    """A worker, from when it has its shards; ended by SIGTERM."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ashore", "sync", "run"],
+        cwd=project.folder,
+        env=project.given(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run = Run()
+    try:
+        give_up_at = time.monotonic() + 60
+        while project.rows("SELECT count(*) FROM ashore.shard WHERE owner IS NOT NULL") == [(0,)]:
+            assert time.monotonic() < give_up_at
+            time.sleep(0.1)
+        yield run
+    finally:
+        process.send_signal(signal.SIGTERM)
+        run.said, run.wrong = process.communicate(timeout=60)
+        run.returncode = process.returncode
+
+
+@pytest.fixture
+def streamed(shop_table: Any, moto: Any, make: Any) -> Any:
+    """The project, and its table with a stream and some items."""
+    client = moto.client("dynamodb")
+    client.update_table(
+        TableName="shop", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    )
+    for item in make.many(10):
+        client.put_item(TableName="shop", Item=item)
+    return shop_table
+
+
+def test_a_copy_is_loaded_beside_the_stream_kept_up_to_date_proved_and_ended(
+    streamed: Any, make: Any, moto: Any
+) -> None:
+    client = moto.client("dynamodb")
+
+    loaded = streamed.json("load", "--sync")
+    assert loaded["items"] == 32
+    assert {one["state"] for one in streamed.json("status")["entities"]} == {"merging"}
+    client.delete_item(TableName="shop", Key={"pk": make.S("customer|c3"), "sk": make.S("customer|c3")})
+    client.put_item(TableName="shop", Item=make.customer("c4", credit={"N": "99"}))
+    client.put_item(TableName="shop", Item=make.customer("new"))
+    streamed.json("sync", "run", "--once")
+
+    assert streamed.rows("SELECT count(*) FROM customer") == [(10,)]
+    assert streamed.rows("SELECT credit FROM customer WHERE customer_id = 'c4'") == [(99,)]
+    verified = streamed.json("verify", "--witness-all")
+    assert (verified["equal"], verified["items"]) == (True, 32)
+    status = streamed.json("status")
+    assert {one["state"] for one in status["entities"]} == {"syncing"}
+    assert status["sync"]["lag_seconds"] < 120
+    assert status["verification_is_fresh"] is True
+    shown = streamed.run("status").stdout
+    assert "Stream, running" in shown
+    assert "fresh" in shown
+
+    assert streamed.json("sync", "pause")["state"] == "paused"
+    assert streamed.json("sync", "resume")["state"] == "running"
+    assert streamed.json("sync", "stop")["loaded"] == ["customer", "purchase"]
+    refused = streamed.run("sync", "pause")
+    assert refused.returncode == 3
+    assert "ASH806" in refused.stderr
+
+
+def test_sigterm_hands_the_shards_over_and_another_goes_on(streamed: Any, make: Any, moto: Any) -> None:
+    streamed.json("load", "--sync")
+
+    with running(streamed) as process:
+        pass
+
+    assert (process.returncode, process.wrong) == (0, "")
+    assert "handed over" in process.said
+    assert streamed.rows("SELECT count(*) FROM ashore.shard WHERE owner IS NOT NULL") == [(0,)]
+    moto.client("dynamodb").put_item(TableName="shop", Item=make.customer("late"))
+    streamed.json("sync", "run", "--once")
+    assert streamed.rows("SELECT count(*) FROM customer WHERE customer_id = 'late'") == [(1,)]
+
+
+def test_a_difference_is_repaired_from_the_table(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    streamed.json("sync", "run", "--once")
+    streamed.rows("UPDATE customer SET credit = 1 WHERE customer_id = 'c3'")
+    streamed.rows("DELETE FROM customer WHERE customer_id = 'c4'")
+    streamed.rows("INSERT INTO customer (customer_id, full_name) VALUES ('ghost', 'nobody')")
+
+    with running(streamed):
+        found = streamed.json("verify", "--repair", exit_code=1)
+        give_up_at = time.monotonic() + 60
+        while streamed.rows("SELECT count(*) FROM ashore.repair") != [(0,)]:
+            assert time.monotonic() < give_up_at
+            time.sleep(0.1)
+        verified = streamed.json("verify")
+
+    [customers, _] = found["entities"]
+    assert (customers["different"], customers["missing"], customers["extra"]) == (1, 1, 1)
+    assert verified["equal"] is True
+
+
+def test_a_table_without_a_stream_is_refused_and_nothing_is_begun(shop_table: Any) -> None:
+    for arguments in (("load", "--sync"), ("sync", "run")):
+        refused = shop_table.run(*arguments)
+        assert refused.returncode == 3
+        assert "ASH801" in refused.stderr
+        assert "NEW_AND_OLD_IMAGES" in refused.stderr
+    assert shop_table.json("status")["sync"] is None
+
+
+def test_an_export_from_before_the_stream_is_refused(streamed: Any, make: Any) -> None:
+    export = streamed.export(make.many(3))
+
+    too_soon = streamed.run("load", "--sync", "--export", export)
+    streamed.json("sync", "run", "--for", "0.02")
+    too_old = streamed.run("load", "--sync", "--export", export)
+
+    assert (too_soon.returncode, too_old.returncode) == (3, 3)
+    assert "ASH805" in too_soon.stderr
+    assert "ASH809" in too_old.stderr or "ASH631" in too_old.stderr
+
+
+def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing(streamed: Any) -> None:
+    actions = [one for statement in streamed.json("policy", "--sync")["Statement"] for one in statement["Action"]]
+    assert {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"} < set(actions)
+    assert not [one for one in actions if any(word in one for word in ("Put", "Delete", "Update", "Write"))]

@@ -1,0 +1,164 @@
+"""SIGKILL at random instants of workers and of the load, under a writer's traffic, on real servers."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import secrets
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from tests import sync_world
+from tests.sync_world import ENTITIES
+
+from ashore.dynamodb.scan import TableSource
+from ashore.dynamodb.stream import TableStream
+from ashore.errors import AshoreError
+from ashore.local import LocalAws
+from ashore.model.change import TRIM_HORIZON
+from ashore.pipeline.load import load
+from ashore.pipeline.sync import caught_up, run_worker
+from ashore.postgres.connect import connect
+from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.start import ensure_stream
+
+_KILLS = int(os.environ.get("ASHORE_KILLS", "100" if os.environ.get("CI") == "true" else "12"))
+_LIMITS = SyncLimits(
+    lease_seconds=0.5, list_seconds=0.5, tend_seconds=0.1, poll_seconds=0.1, empty_reads=3, margin_seconds=0.2
+)
+
+
+def sync_order(dsn: str, endpoint: str, region: str) -> SyncOrder:
+    table = TableSource(table="world", region=region, endpoint_url=endpoint)
+    stream = TableStream(table="world", region=region, endpoint_url=endpoint)
+    return SyncOrder(dsn=dsn, plan=sync_world.plan, source=stream, fetch=table.get_items, limits=_LIMITS)
+
+
+def work(dsn: str, endpoint: str, region: str, environment: dict[str, str]) -> None:
+    """The body of a worker process."""
+    os.environ.update(environment)
+    run_worker(sync_order(dsn, endpoint, region), threading.Event())
+
+
+def load_once(dsn: str, endpoint: str, region: str, environment: dict[str, str]) -> None:
+    """The body of a loader process."""
+    os.environ.update(environment)
+    source = TableSource(table="world", region=region, endpoint_url=endpoint, segments=2, page_limit=5)
+    try:
+        load(plan=sync_world.plan, reference=sync_world.reference, source=source, dsn=dsn, workers=1, is_captured=True)
+    except AshoreError:
+        sys.exit(17)
+
+
+class Writer(threading.Thread):
+    """An application that puts and deletes items."""
+
+    def __init__(self, client: Any, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.client, self.random = client, random.Random(seed)
+        self.stopped = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            item = sync_world.random_item(self.random)
+            if self.random.random() < 0.3:
+                self.client.delete_item(TableName="world", Key={"pk": item["pk"], "sk": item["sk"]})
+            else:
+                self.client.put_item(TableName="world", Item=item)
+            self.sent += 1
+            time.sleep(0.004)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn: str, moto: LocalAws) -> None:
+    seed = secrets.randbelow(1 << 32)
+    sys.stdout.write(f"seed {seed}\n")
+    rng = random.Random(seed)
+    client = moto.client("dynamodb")
+    client.create_table(
+        TableName="world",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    for name, value in moto.environment.items():
+        os.environ[name] = value  # `no_real_aws` takes them away again
+    sync_world.fresh(postgres_dsn)
+    order = sync_order(postgres_dsn, moto.endpoint_url, moto.region)
+    with connect(postgres_dsn, application_name="test", autocommit=True) as conn:
+        ensure_stream(conn, sync_world.plan, order.source, {name: [] for name in ENTITIES})
+    writer = Writer(client, seed)
+    writer.start()
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (postgres_dsn, moto.endpoint_url, moto.region, dict(moto.environment))
+    sys.path[:0] = [str(Path.cwd())]
+    processes: dict[str, Any] = {}
+    killed = 0
+    try:
+        while killed < _KILLS or not _is_syncing(postgres_dsn):
+            wanted = {"one": work, "two": work} | ({} if _is_loaded(postgres_dsn) else {"load": load_once})
+            for name, body in wanted.items():
+                if name not in processes or not processes[name].is_alive():
+                    processes[name] = spawn.Process(target=body, args=arguments, daemon=False)
+                    processes[name].start()
+            time.sleep(rng.uniform(0.05, 0.9))
+            if killed < _KILLS:
+                victim = rng.choice(sorted(processes))
+                processes[victim].kill()
+                processes[victim].join()
+                killed += 1
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.join()
+    writer.stopped.set()
+    writer.join()
+
+    run_worker(order, threading.Event(), until=caught_up("world", time.time()))
+    run_worker(order, threading.Event(), until=caught_up("world", time.time()))
+    items = {(one["pk"]["S"], one["sk"]["S"]): json.dumps(one).encode() for one in _scan(client)}
+    sync_world.assert_equal(postgres_dsn, SimpleNamespace(items=items))
+    with psycopg.connect(postgres_dsn) as plain:
+        [(records,)] = plain.execute("SELECT sum(records)::bigint FROM ashore.shard").fetchall()
+    streamed = sum(len(page.changes) for page in _pages(order))
+    assert records == streamed, "each record of the stream was counted once"
+
+
+def _scan(client: Any) -> list[dict[str, Any]]:
+    return [item for page in client.get_paginator("scan").paginate(TableName="world") for item in page["Items"]]
+
+
+def _pages(order: SyncOrder) -> Any:
+    info = order.source.describe()
+    assert info is not None
+    for shards in order.source.shards(info.arn):
+        for shard in shards:
+            iterator: str | None = order.source.iterator(info.arn, shard.id, TRIM_HORIZON)
+            while iterator is not None:
+                page = order.source.read(iterator)
+                yield page
+                iterator = page.next if page.changes else None
+
+
+def _is_loaded(dsn: str) -> bool:
+    return not _states(dsn) & {"declared", "loading"}
+
+
+def _is_syncing(dsn: str) -> bool:
+    return _states(dsn) == {"syncing"}
+
+
+def _states(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as conn:
+        return {state for (state,) in conn.execute("SELECT state FROM ashore.entity WHERE entity <> ''")}
