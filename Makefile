@@ -55,12 +55,13 @@ test-oldest: $(OLDEST)/.dev
 	$(OLDEST)/bin/python -m pytest -m "not slow and not needs_debian_postgres and not needs_dynamodb_local" \
 		-W default tests/unit tests/integration/test_local_postgres.py tests/integration/test_local_dynamodb.py $(ARGS)
 
-# These two are there once their programs are.
-ifneq ($(wildcard tests/chaos/run),)
+# Random histories and kills of a sync, as many as one likes: make chaos RUNS=10000 SEED=7
 .PHONY: chaos
 chaos: $(VENV)/.dev
-	$(BIN)/python tests/chaos/run --runs $(RUNS) --seed $(SEED)
-endif
+	ASHORE_HISTORIES=$(RUNS) ASHORE_KILLS=$(RUNS) $(BIN)/python -m pytest -q --timeout 0 --hypothesis-seed=$(SEED) \
+		tests/integration/test_sync_histories.py tests/integration/test_sync_killed.py $(ARGS)
+
+# This one is there once its program is.
 ifneq ($(wildcard tests/planted/run),)
 .PHONY: planted
 planted: $(VENV)/.dev

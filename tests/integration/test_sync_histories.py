@@ -177,6 +177,7 @@ class History:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @settings(
     max_examples=HISTORIES,
     deadline=None,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -27,19 +27,16 @@ _DESCRIBES_A_SECOND: Final = 5.0
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 """
-_EXPIRY: Final = "dynamodb.amazonaws.com"
-"""The principal of a removal by time to live.
+_RECORDS_A_PAGE: Final = 1_000
+"""Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html"""
+
+_EXPIRY: Final = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
+"""Who removes an item by time to live. The service's model writes `Type`, the guide `type`: either is taken.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
 """
 
-
 _nothing: Final = msgspec.Raw(b"")
-
-
-class _Identity(msgspec.Struct):
-    principal: str = msgspec.field(name="PrincipalId", default="")
-    kind: str = msgspec.field(name="Type", default="")
 
 
 class _Image(msgspec.Struct):
@@ -50,9 +47,9 @@ class _Image(msgspec.Struct):
 
 
 class _Record(msgspec.Struct):
-    name: str = msgspec.field(name="eventName")
+    name: Literal["INSERT", "MODIFY", "REMOVE"] = msgspec.field(name="eventName")
     image: _Image = msgspec.field(name="dynamodb")
-    identity: _Identity | None = msgspec.field(name="userIdentity", default=None)
+    identity: dict[str, Any] | None = msgspec.field(name="userIdentity", default=None)
 
 
 class _Page(msgspec.Struct):
@@ -166,11 +163,11 @@ class TableStream:
         shard, _, opaque = iterator.partition("\n")
         body: dict[str, Any] = {"ShardIterator": opaque}
         if limit is not None:
-            body["Limit"] = limit
+            body["Limit"] = min(limit, _RECORDS_A_PAGE)
         answer = self._call(Request(operation="GetRecords", table=self.table, has_keys=True, shard=shard), body)
         try:
             changes, following = changes_of(answer, self.table)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise self._malformed("GetRecords") from error
         return ChangePage(
             changes=changes,
@@ -207,7 +204,7 @@ def changes_of(answer: bytes, table: str) -> tuple[list[Change], str | None]:
 
     Raises:
         NoImages: A record lacks the item that was written.
-        msgspec.DecodeError, UnicodeDecodeError: It is no such answer.
+        msgspec.DecodeError, ValueError: It is no such answer.
     """
     page = _decode_page(answer)
     return [_change(record, table) for record in page.records], page.next
@@ -216,9 +213,8 @@ def changes_of(answer: bytes, table: str) -> tuple[list[Change], str | None]:
 def _change(record: _Record, table: str) -> Change:
     image = record.image
     if record.name == "REMOVE":
-        who = record.identity
-        is_expiry = who is not None and who.principal == _EXPIRY and who.kind == "Service"
-        return Change(int(image.sequence), bytes(image.keys), None, image.at, is_expiry)
+        who = {name.lower(): value for name, value in (record.identity or {}).items()}
+        return Change(int(image.sequence), bytes(image.keys), None, image.at, who.items() >= _EXPIRY.items())
     item = bytes(image.new)
     if not item.startswith(b"{"):
         raise NoImages(table)

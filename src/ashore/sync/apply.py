@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,9 +26,10 @@ from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.errors import is_row_refused, refusal
 from ashore.postgres.items import prepare
 from ashore.postgres.names import TableName
-from ashore.postgres.upsert import EntityWriter, Link
+from ashore.postgres.upsert import EntityWriter
 from ashore.sync.contested import Contest
 from ashore.sync.copies import CopiesKeeper
+from ashore.sync.gathered import Gathered, Homes
 from ashore.sync.routing import Keyed, copy_identity, row_identity
 from ashore.sync.waits import waits_for_link
 
@@ -43,39 +44,6 @@ _conflicts: Final = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionVio
 
 class _RowOfAnother(Exception):
     """A row is there that belongs to another item."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Homes:
-    has_rejected: bool
-    has_waiting: bool
-    has_parked: bool
-    has_repairs: bool
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is gathered while one batch is applied."""
-
-    loads: Mapping[str, int]
-    tries: Mapping[bytes, int]
-    homes: _Homes
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    links: defaultdict[str, set[Link]] = field(default_factory=lambda: defaultdict(set))
-    conflicts: list[tuple[Keyed, str]] = field(default_factory=list)
-    refused: list[Rejected] = field(default_factory=list)
-    waited: set[str] = field(default_factory=set)
-
-    def copy(self) -> _Batch:
-        """The same, to be added to without changing this one."""
-        return replace(
-            self,
-            counts=self.counts.copy(),
-            links=defaultdict(set, {name: set(links) for name, links in self.links.items()}),
-            conflicts=self.conflicts.copy(),
-            refused=self.refused.copy(),
-            waited=self.waited.copy(),
-        )
 
 
 class Applier:
@@ -132,7 +100,7 @@ class Applier:
         """
         for writer in self._writers.values():
             writer.begin()
-        batch = _Batch(loads, tries or {}, self._homes(is_repair=is_repair))
+        batch = Gathered(loads, tries or {}, self._homes(is_repair=is_repair))
         changes = self._without_expiries(changes, batch)
         self._leave_homes(changes, batch)
         puts = [keyed for keyed in changes if keyed.change.item is not None]
@@ -153,13 +121,13 @@ class Applier:
         self._release(batch)
         return batch.counts
 
-    def _homes(self, *, is_repair: bool) -> _Homes:
+    def _homes(self, *, is_repair: bool) -> Homes:
         found = one_row(self._conn.execute(_HOMES, {"source": self._plan.name}))
-        return _Homes(
+        return Homes(
             has_rejected=found[0], has_waiting=found[1], has_parked=found[2], has_repairs=found[3] and not is_repair
         )
 
-    def _without_expiries(self, changes: Sequence[Keyed], batch: _Batch) -> Sequence[Keyed]:
+    def _without_expiries(self, changes: Sequence[Keyed], batch: Gathered) -> Sequence[Keyed]:
         """Without those removals by time to live that the declaration says not to apply."""
         if not any(keyed.change.is_expiry for keyed in changes):
             return changes
@@ -181,7 +149,7 @@ class Applier:
                 self._writers[name].mark_expired(self._conn, column, rows)
         return kept
 
-    def _leave_homes(self, changes: Sequence[Keyed], batch: _Batch) -> None:
+    def _leave_homes(self, changes: Sequence[Keyed], batch: Gathered) -> None:
         homes, source = batch.homes, self._plan.name
         if not (homes.has_rejected or homes.has_parked or homes.has_repairs):
             return
@@ -194,7 +162,7 @@ class Applier:
         if homes.has_repairs:
             repairs.touch(self._conn, source, hashes)
 
-    def _release(self, batch: _Batch) -> None:
+    def _release(self, batch: Gathered) -> None:
         """Let those be read again that wait for what has changed, and for nothing that this batch rejected."""
         waited = batch.waited - {one.waits_for for one in batch.refused}
         if waited:
@@ -219,7 +187,7 @@ class Applier:
     def _identity(self, match: AsRow, keyed: Keyed) -> tuple[str | None, ...] | None:
         return row_identity(match, keyed.texts, tells_forms=self._writers[match.entity.name].tells_forms)
 
-    def _remove(self, gone: Sequence[Keyed], batch: _Batch) -> None:
+    def _remove(self, gone: Sequence[Keyed], batch: Gathered) -> None:
         """Delete the rows and copies of these keys, whichever there are."""
         rows: defaultdict[str, list[tuple[str | None, ...]]] = defaultdict(list)
         copies: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
@@ -251,7 +219,7 @@ class Applier:
         chosen = {id(one) for one in contested}
         return contested, [one for one in fit if id(one) not in chosen]
 
-    def _contest(self, puts: Sequence[Keyed], batch: _Batch) -> list[Keyed]:
+    def _contest(self, puts: Sequence[Keyed], batch: Gathered) -> list[Keyed]:
         """Those items that share their row with no other; the others are rejected."""
         free: list[Keyed] = []
         by_entity: defaultdict[str, list[Keyed]] = defaultdict(list)
@@ -268,7 +236,7 @@ class Applier:
             batch.links[name].update(contest.links)
         return free
 
-    def _land_all(self, puts: Sequence[Keyed], encoded: Encoded, batch: _Batch) -> _Batch:
+    def _land_all(self, puts: Sequence[Keyed], encoded: Encoded, batch: Gathered) -> Gathered:
         """Write items; where one meets the row of another, all are judged together before any is written again."""
         attempt = batch.copy()
         try:
@@ -282,7 +250,7 @@ class Applier:
             return self._land_all(free, again, batch)
         return attempt
 
-    def _land(self, puts: Sequence[Keyed], encoded: Encoded, batch: _Batch, *, is_last: bool = False) -> None:
+    def _land(self, puts: Sequence[Keyed], encoded: Encoded, batch: Gathered, *, is_last: bool = False) -> None:
         """Write items; those that PostgreSQL refuses are found by halving."""
         if not puts:
             return
@@ -304,7 +272,7 @@ class Applier:
             batch.refused += refused
             batch.counts.update({key: number for key, number in _landed(encoded).items() if number})
 
-    def _write(self, name: str, encoded: Encoded, batch: _Batch) -> list[Rejected]:
+    def _write(self, name: str, encoded: Encoded, batch: Gathered) -> list[Rejected]:
         writer = self._writers[name]
         entity = writer.plan
         staged = writer.stage(self._conn, encoded.copy_data)
@@ -322,7 +290,7 @@ class Applier:
             batch.waited.update(waits_for_link(entity, link) for link in links)
         return keeper.rejected
 
-    def _settle_removed(self, batch: _Batch) -> None:
+    def _settle_removed(self, batch: Gathered) -> None:
         """Settle the copies whose originals, or whose promoted siblings, were removed."""
         for name, links in batch.links.items():
             if self._plan.entities[name].copies is not None and links:
@@ -331,7 +299,7 @@ class Applier:
                 keeper.after(self._conn, links)
                 batch.refused += keeper.rejected
 
-    def _refuse(self, keyed: Keyed, error: psycopg.Error, batch: _Batch, *, is_last: bool) -> None:
+    def _refuse(self, keyed: Keyed, error: psycopg.Error, batch: Gathered, *, is_last: bool) -> None:
         if not isinstance(error, _conflicts):
             self._remove([keyed], batch)
             batch.refused.append(_refused(keyed, error))
@@ -353,7 +321,7 @@ class Applier:
             return None if isinstance(error, _conflicts) else _refused(keyed, error)
         return None
 
-    def _land_conflicts(self, batch: _Batch) -> None:
+    def _land_conflicts(self, batch: Gathered) -> None:
         """Those that stand in each other's way: without their rows all together, then what is left is parked."""
         if batch.conflicts:
             puts = [keyed for keyed, _ in batch.conflicts]
@@ -362,7 +330,7 @@ class Applier:
             encoded, fit, _ = self._encode(puts)
             self._land(fit, encoded, batch, is_last=True)
 
-    def _park(self, keyed: Keyed, error: psycopg.Error, batch: _Batch) -> None:
+    def _park(self, keyed: Keyed, error: psycopg.Error, batch: Gathered) -> None:
         name = keyed.entity or UNMATCHED
         batch.counts[name, "parked"] += 1
         parked = Parked(
@@ -376,7 +344,7 @@ class Applier:
         )
         pending.park(self._conn, self._plan.name, [parked])
 
-    def _keep_refused(self, batch: _Batch) -> None:
+    def _keep_refused(self, batch: Gathered) -> None:
         by_load: defaultdict[int, list[Rejected]] = defaultdict(list)
         for one in batch.refused:
             batch.counts[one.entity or UNMATCHED, "rejected"] += 1
