@@ -176,7 +176,7 @@ class MemoryTable:
         self._fail()
         with self.lock:
             found = self._found(arn, shard)
-            after = 0
+            after = found.trimmed_to
             match start.kind:
                 case "AT_SEQUENCE_NUMBER":
                     after = (start.sequence or 0) - 1
@@ -204,6 +204,8 @@ class MemoryTable:
             if era != self._age:
                 raise IteratorExpired
             found = self._found(arn, shard)
+            if after < found.trimmed_to:
+                raise Trimmed(shard)
             if self.empties and self._empty_left == 0 and self.random.random() < 0.3:
                 self._empty_left = self.random.randint(1, self.empties)
             elif self._empty_left:

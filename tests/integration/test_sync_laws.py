@@ -369,6 +369,25 @@ def test_a_shard_that_nobody_read_for_a_day_is_not_taken_to_be_whole(crossing: C
     assert crossing.rows("SELECT DISTINCT kind FROM ashore.gap") == [("unknown_start",)]
 
 
+def test_a_worker_that_lost_its_lease_takes_nothing_for_a_gap(crossing: Crossing) -> None:
+    crossing.table.put(account(1))
+    crossing.synced()
+    slow = crossing.worker(lease_seconds=0.0)
+    slow.round()
+    readers = dict(slow._readers)
+    crossing.table.put(account(1, balance=2))
+    crossing.settle()  # by another worker, which has taken the shards over
+    for shard in crossing.table.open_shards():
+        crossing.table.trim(shard, len(shard.records))
+    slow._reads.clear()
+    slow._readers.update(readers)
+    slow.order = sync_world.order(crossing.dsn, crossing.table, on_gap="repair", tend_seconds=1e9)
+    slow._list_soon = False
+    many_rounds(slow)
+    assert crossing.rows("SELECT * FROM ashore.gap") == []
+    crossing.assert_equal()
+
+
 def test_records_that_were_trimmed_before_they_were_read_stop_the_worker_by_name(crossing: Crossing) -> None:
     crossing.table.put(account(1))
     crossing.synced()

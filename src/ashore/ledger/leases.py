@@ -46,6 +46,10 @@ _RELEASE: Final = """
     UPDATE ashore.shard SET owner = NULL, lease_until = NULL
     WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
 """
+_IS_OWNER: Final = """
+    SELECT 1 FROM ashore.shard WHERE source = %(source)s AND shard = %(shard)s AND owner = %(worker)s
+      AND fence = %(fence)s AND state = 'open' FOR UPDATE
+"""
 _LEAVE: Final = """
     WITH released AS (UPDATE ashore.shard SET owner = NULL, lease_until = NULL
                       WHERE source = %(source)s AND owner = %(worker)s)
@@ -95,6 +99,12 @@ def release(conn: Conn, source: str, worker: str, shards: Collection[str]) -> No
 def count_workers(conn: Conn, source: str) -> int:
     """How many workers are alive."""
     return int(one_row(conn.execute(_ALIVE_NOW, (source,)))[0])
+
+
+def is_owner(conn: Conn, source: str, worker: str, shard: ShardRecord) -> bool:
+    """Whether this worker has the shard still, by the same lease; if so, that stays so until the transaction ends."""
+    arguments = {"source": source, "worker": worker, "shard": shard.shard, "fence": shard.fence}
+    return conn.execute(_IS_OWNER, arguments).fetchone() is not None
 
 
 def leave(conn: Conn, source: str, worker: str) -> None:

@@ -219,7 +219,11 @@ class Worker:
         try:
             read = future.result()
         except (Trimmed, ShardGone) as gone:
-            self._lost(reader.shard, _kind_of(gone, reader.shard))
+            with self.conn.transaction():
+                is_mine = leases.is_owner(self.conn, self.source, self.name, reader.shard)
+            if is_mine:
+                self._lost(reader.shard, _kind_of(gone, reader.shard))
+            self._readers.pop(reader.shard.shard, None)
             return 0
         progress = reader.progress(read, marked_at(self.order.plan, read.page.changes))
         if read.page.next is not None:
