@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -9,9 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from ashore.local.export_writer import write_export
 
 
 @dataclass
@@ -135,16 +139,35 @@ def test_a_table_without_a_stream_is_refused_and_nothing_is_begun(shop_table: An
     assert shop_table.json("status")["sync"] is None
 
 
-def test_an_export_from_before_the_stream_is_refused(streamed: Any, make: Any) -> None:
-    export = streamed.export(make.many(3))
+def test_an_export_beside_a_stream_is_refused_unless_the_stream_still_has_all_that_it_lacks(
+    streamed: Any, make: Any, moto: Any
+) -> None:
+    def refused(export: str) -> str:
+        done = streamed.run("load", "--sync", "--export", export)
+        assert done.returncode == 3
+        return next(word for word in str(done.stderr).replace(":", " ").split() if word.startswith("ASH"))
 
-    too_soon = streamed.run("load", "--sync", "--export", export)
-    streamed.json("sync", "run", "--for", "0.02")
-    too_old = streamed.run("load", "--sync", "--export", export)
+    arn = moto.client("dynamodb").describe_table(TableName="shop")["Table"]["TableArn"]
+    items = [json.dumps(item).encode() for item in make.many(10)]
+    write_export(streamed.folder / "other", items, files=2)
+    assert refused("other") == "ASH805"
+    streamed.json("sync", "begin")
+    assert refused("other") == "ASH809"
+    early = datetime.now(UTC) - timedelta(minutes=5)
+    write_export(streamed.folder / "early", items, files=2, table_arn=arn, export_time=early)
+    assert refused("early") == "ASH631"
+    late = datetime.now(UTC) + timedelta(minutes=2)
+    write_export(streamed.folder / "late", items, files=2, table_arn=arn, export_time=late)
+    streamed.json("sync", "resume")
+    assert refused("late") == "ASH632"
+    streamed.json("sync", "pause")
+    late = datetime.now(UTC) + timedelta(minutes=2)
+    write_export(streamed.folder / "later", items, files=2, table_arn=arn, export_time=late)
 
-    assert (too_soon.returncode, too_old.returncode) == (3, 3)
-    assert "ASH805" in too_soon.stderr
-    assert "ASH809" in too_old.stderr or "ASH631" in too_old.stderr
+    assert streamed.json("load", "--sync", "--export", "later")["items"] == 32
+    streamed.json("sync", "resume")
+    streamed.json("sync", "run", "--once")
+    assert streamed.json("verify")["equal"] is True
 
 
 def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing(streamed: Any) -> None:

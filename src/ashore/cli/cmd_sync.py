@@ -25,11 +25,40 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Let the table's stream flow into PostgreSQL.", epilog="Example:  ashore sync run --on-gap repair"
     )
+    group.command("begin", epilog="Example:  ashore sync begin --table efcms")(begin)
     group.command("run", epilog="Example:  ashore sync run --for 10")(run)
     group.command("pause", epilog="Example:  ashore sync pause")(pause)
     group.command("resume", epilog="Example:  ashore sync resume")(resume)
     group.command("stop", epilog="Example:  ashore sync stop")(stop)
     app.add_typer(group, name="sync")
+
+
+def begin(
+    *,
+    context: typer.Context,
+    table: options.Table = None,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Write down the stream's shards, and let nobody read them yet: the first step before a load from an export."""
+    from dataclasses import asdict  # noqa: PLC0415 (quick start)
+
+    from ashore.cli.output import print_json, say  # noqa: PLC0415
+    from ashore.config.settings import everything  # noqa: PLC0415
+    from ashore.pipeline.project import open_project  # noqa: PLC0415
+    from ashore.pipeline.sync import begin_sync  # noqa: PLC0415
+
+    common = options.common(context, project=project, environment=environment, as_json=as_json)
+    begun = begin_sync(open_project(common.settings({"table": table}, everything)), paused=True)
+    if common.as_json:
+        print_json(asdict(begun))
+    elif begun.is_new:
+        say(f"begun, and paused: {begun.arn}")
+    else:
+        say(f"was begun before: {begun.arn}")
+    return 0
 
 
 def run(  # noqa: PLR0913 (a command's parameters are its options)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from ashore.model.change import Change, ChangePage, Shard, Start, StreamInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
+
+Result = TypeVar("Result")
 
 _DESCRIBES_A_SECOND: Final = 5.0
 """An account may call DescribeStream ten times a second.
@@ -122,20 +124,16 @@ class TableStream:
             return None
         view, is_enabled = _specified(found)
         if is_enabled:
-            description = self._describe(arn, None)
-            is_enabled = description.status in {"ENABLED", "ENABLING"}
+            described = self._decoded(_decode_described, self._describe(arn, None), "DescribeStream")
+            is_enabled = described.description.status in {"ENABLED", "ENABLING"}
         return StreamInfo(arn=arn, table_arn=found["TableArn"], view=view, is_enabled=is_enabled)
 
     def shards(self, arn: str) -> Iterator[Sequence[Shard]]:
         """The shards of a stream, a page (at most 100) at a time, in no order."""
         after: str | None = None
         while True:
-            described = self._describe(arn, after)
-            yield [
-                Shard(id=one.id, parent=one.parent, first=_number(one.range.first), last=_number(one.range.last))
-                for one in described.shards
-            ]
-            after = described.last
+            listed, after = self._decoded(shards_of, self._describe(arn, after), "DescribeStream")
+            yield listed
             if after is None:
                 return
 
@@ -165,34 +163,26 @@ class TableStream:
         if limit is not None:
             body["Limit"] = min(limit, _RECORDS_A_PAGE)
         answer = self._call(Request(operation="GetRecords", table=self.table, has_keys=True, shard=shard), body)
-        try:
-            changes, following = changes_of(answer, self.table)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise self._malformed("GetRecords") from error
+        changes, following = self._decoded(lambda found: changes_of(found, self.table), answer, "GetRecords")
         return ChangePage(
             changes=changes,
             next=None if following is None else f"{shard}\n{following}",
             bytes_read=len(answer),
         )
 
-    def _describe(self, arn: str, after: str | None) -> _Description:
+    def _describe(self, arn: str, after: str | None) -> bytes:
         body = {"StreamArn": arn} | ({} if after is None else {"ExclusiveStartShardId": after})
         _pace.wait()
-        answer = self._call(Request(operation="DescribeStream", table=self.table), body)
-        description: _Description = self._decoded(_decode_described, answer, "DescribeStream").description
-        return description
+        return self._call(Request(operation="DescribeStream", table=self.table), body)
 
     def _call(self, request: Request, body: dict[str, Any]) -> bytes:
         return _transport(self.aws).call(request, msgspec.json.encode(body)).body
 
-    def _decoded(self, decode: Any, answer: bytes, operation: str) -> Any:
+    def _decoded(self, decode: Callable[[bytes], Result], answer: bytes, operation: str) -> Result:
         try:
             return decode(answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise self._malformed(operation) from error
-
-    def _malformed(self, operation: str) -> Unreachable:
-        return Unreachable(operation, _transport(self.aws).endpoint, 1, "an answer of another form")
+        except (msgspec.DecodeError, ValueError) as error:
+            raise Unreachable(operation, _transport(self.aws).endpoint, 1, "an answer of another form") from error
 
     @cached_property
     def _table(self) -> TableInfo:
@@ -208,6 +198,20 @@ def changes_of(answer: bytes, table: str) -> tuple[list[Change], str | None]:
     """
     page = _decode_page(answer)
     return [_change(record, table) for record in page.records], page.next
+
+
+def shards_of(answer: bytes) -> tuple[list[Shard], str | None]:
+    """The shards of one answer of DescribeStream, and the last one's id where more follow.
+
+    Raises:
+        msgspec.DecodeError, ValueError: It is no such answer.
+    """
+    description = _decode_described(answer).description
+    shards = [
+        Shard(id=one.id, parent=one.parent, first=_number(one.range.first), last=_number(one.range.last))
+        for one in description.shards
+    ]
+    return shards, description.last
 
 
 def _change(record: _Record, table: str) -> Change:

@@ -31,6 +31,8 @@ content_type = "application/x-amz-json-1.0"
 passing_statuses: Final = frozenset({408, 429, *range(500, 600)})
 time_out = urllib3.Timeout(connect=5.0, read=30.0)
 """Seconds to connect, and between two pieces of an answer. A Scan of one page takes well under a second."""
+most_connections: Final = 32
+"""Kept open by a process to one endpoint; as many as there are threads that read shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +171,5 @@ def _pool(endpoint: str, ca_bundle: str | None) -> urllib3.PoolManager:
     certificates = ca_bundle or get_cert_path(True)
     proxy = get_environ_proxies(endpoint).get(endpoint.partition("://")[0])
     if proxy:
-        return urllib3.ProxyManager(proxy, ca_certs=certificates, cert_reqs="CERT_REQUIRED", maxsize=8)
-    return urllib3.PoolManager(ca_certs=certificates, cert_reqs="CERT_REQUIRED", maxsize=8)
+        return urllib3.ProxyManager(proxy, ca_certs=certificates, cert_reqs="CERT_REQUIRED", maxsize=most_connections)
+    return urllib3.PoolManager(ca_certs=certificates, cert_reqs="CERT_REQUIRED", maxsize=most_connections)

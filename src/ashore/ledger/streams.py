@@ -28,6 +28,7 @@ class StreamRecord:
     state: StreamState
     started_at: datetime
     listed_at: datetime | None
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Progress:
     ended: bool = False
 
 
-_STREAM = "SELECT source, arn, origin, state, started_at, listed_at FROM ashore.stream WHERE source = %s"
+_STREAM = "SELECT source, arn, origin, state, started_at, listed_at, since FROM ashore.stream WHERE source = %s"
 _BEGIN = """
     INSERT INTO ashore.stream (source, arn, origin, state, listed_at)
     VALUES (%(source)s, %(arn)s, %(origin)s, 'running', clock_timestamp())

@@ -29,7 +29,7 @@ from ashore.sync.stop import Stopped, set_paused, stop
 from ashore.sync.worker import Worker, new_executor
 
 EXPORT_MARGIN_SECONDS: Final = 60.0
-"""How much later than the stream's beginning an export has to be, for the sake of clocks that differ."""
+"""How much later than the pause of the stream an export has to be: clocks differ, and a last page takes time."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -48,7 +48,7 @@ class NeedsTable(AshoreError):
 
 @dataclass(eq=False, kw_only=True)
 class ExportTooEarly(AshoreError):
-    """An export is older than the beginning of the stream, so that changes between the two are in neither."""
+    """An export is older than the pause of the stream, so that changes between the two may be in neither."""
 
     found: str
     needed: str
@@ -57,12 +57,29 @@ class ExportTooEarly(AshoreError):
     exit_code = 3
 
     def what(self) -> str:
-        return (
-            f"the export is of {self.found}, and the stream is read since {self.needed} (a margin for clocks included)"
-        )
+        return f"the export is of {self.found}, and has to be of {self.needed} or later (a margin for clocks included)"
 
     def hint(self) -> str:
-        return "export the table again, now that its stream is being read"
+        return "export the table again, now that the sync is paused"
+
+
+@dataclass(eq=False, kw_only=True)
+class NotPaused(AshoreError):
+    """An export is to be loaded beside a stream that workers read: they pass by what the export lacks."""
+
+    source: str
+
+    code = "ASH632"
+    exit_code = 3
+
+    def what(self) -> str:
+        return f"the sync of {self.source} is running, and an export is to be loaded beside it"
+
+    def hint(self) -> str:
+        return (
+            "`ashore sync pause`, export the table, load the export, and `ashore sync resume` once the load has begun:"
+            " then the stream still has all that the export lacks"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +110,10 @@ def stream_source(source: TableSource) -> TableStream:
     )
 
 
-def begin_sync(project: Project) -> Begun:
+def begin_sync(project: Project, *, paused: bool = False) -> Begun:
     """Begin to read the table's stream, unless it is read already. Idempotent; nothing is captured or applied yet.
+
+    With `paused`, a stream that is begun now is read by nobody before `pause_sync(…, paused=False)`.
 
     Raises:
         NoStream, StreamReplaced, OtherTable, NeedsTable: Nothing was changed.
@@ -103,19 +122,23 @@ def begin_sync(project: Project) -> Begun:
     with connect(project.dsn, application_name="ashore sync", autocommit=True) as conn, translated("beginning to sync"):
         ensure_ledger(conn)
         stream, is_new = ensure_stream(conn, project.plan, source, _table_names(conn, project.plan))
+        if paused and is_new:
+            set_paused(conn, project.plan.name, paused=True)
     return Begun(source=project.plan.name, arn=stream.arn, is_new=is_new)
 
 
 def prepare_captured_load(project: Project, source: Items) -> None:
     """Make sure that the stream is being read before a load begins beside it.
 
-    A table's stream is begun if it is not. An export must be of the table whose stream is read already, and of a later
-    moment than the stream was begun at, by `EXPORT_MARGIN_SECONDS`: what happened before is not in the stream.
+    A table's stream is begun if it is not. An export must be of the table whose stream was begun, and that stream must
+    have been paused before the export was made, by `EXPORT_MARGIN_SECONDS`: workers that read meanwhile would pass by
+    changes of entities that are not loading yet, and the export does not have those.
 
     Raises:
         NoStream, StreamReplaced, OtherTable: As `begin_sync`.
-        NotBegun: An export is to be loaded, and no stream is read yet.
-        ExportTooEarly: The export does not hold all that the stream lacks.
+        NotBegun: An export is to be loaded, and no stream was begun yet.
+        NotPaused: The stream is being read.
+        ExportTooEarly: The export was made before the stream was paused.
     """
     if isinstance(source, TableSource):
         begin_sync(project)
@@ -128,7 +151,9 @@ def prepare_captured_load(project: Project, source: Items) -> None:
         raise NotBegun(source=project.plan.name)
     if stream.origin.get("table_arn") != manifest.table_arn:
         raise OtherTable(source=project.plan.name)
-    needed = stream.started_at + timedelta(seconds=EXPORT_MARGIN_SECONDS)
+    if stream.state != "paused":
+        raise NotPaused(source=project.plan.name)
+    needed = stream.since + timedelta(seconds=EXPORT_MARGIN_SECONDS)
     if manifest.exported_at is None or manifest.exported_at < needed:
         found = "an unknown moment" if manifest.exported_at is None else f"{manifest.exported_at:%Y-%m-%d %H:%M:%S %Z}"
         raise ExportTooEarly(found=found, needed=f"{needed:%Y-%m-%d %H:%M:%S %Z}")
