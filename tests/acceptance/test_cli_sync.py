@@ -89,6 +89,8 @@ def test_a_copy_is_loaded_beside_the_stream_kept_up_to_date_proved_and_ended(
     assert "fresh" in shown
 
     assert streamed.json("sync", "pause")["state"] == "paused"
+    waits = streamed.run("sync", "run", "--once")
+    assert (waits.returncode, "ASH810" in waits.stderr) == (3, True)
     assert streamed.json("sync", "resume")["state"] == "running"
     assert streamed.json("sync", "stop")["loaded"] == ["customer", "purchase"]
     refused = streamed.run("sync", "pause")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +14,10 @@ import typer
 from ashore.cli import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ashore.config.settings import Need
     from ashore.observe.events import Event
-    from ashore.pipeline.project import Project
 
 _ledger: frozenset[Need] = frozenset({"declarations", "postgres"})
 _LINE_SECONDS = 5.0
@@ -43,9 +46,7 @@ def begin(
     debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
 ) -> int:
     """Write down the stream's shards, and let nobody read them yet: the first step before a load from an export."""
-    from dataclasses import asdict  # noqa: PLC0415 (quick start)
-
-    from ashore.cli.output import print_json, say  # noqa: PLC0415
+    from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
     from ashore.config.settings import everything  # noqa: PLC0415
     from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.sync import begin_sync  # noqa: PLC0415
@@ -150,20 +151,17 @@ def stop(
     debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
 ) -> int:
     """End the sync for good. What was synced stays as a copy as of now; loads under way are given up."""
-    import sys  # noqa: PLC0415
-
     from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
+    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.sync import stop_sync  # noqa: PLC0415
 
-    opened = _opened(context, project, environment, as_json=as_json)
     common = options.common(context, project=project, environment=environment, as_json=as_json)
+    opened = open_project(common.settings({}, _ledger))
     question = f"End the sync of {opened.plan.name}? To sync again, everything has to be loaded again."
     if not (yes or common.as_json) and sys.stdin.isatty() and not typer.confirm(question, err=True):
         raise typer.Abort
     stopped = stop_sync(opened)
     if common.as_json:
-        from dataclasses import asdict  # noqa: PLC0415
-
         print_json(asdict(stopped))
         return 1 if stopped.findings else 0
     say(f"the sync of {stopped.source} has ended")
@@ -177,29 +175,20 @@ def stop(
 
 
 def _set_paused(
-    context: typer.Context, project: object, environment: str | None, *, as_json: bool, paused: bool
-) -> int:  # fmt: skip
+    context: typer.Context, project: Path | None, environment: str | None, *, as_json: bool, paused: bool
+) -> int:
     from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
+    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.sync import pause_sync  # noqa: PLC0415
 
-    opened = _opened(context, project, environment, as_json=as_json)
+    common = options.common(context, project=project, environment=environment, as_json=as_json)
+    opened = open_project(common.settings({}, _ledger))
     state = pause_sync(opened, paused=paused)
-    common = options.common(context, project=None, environment=environment, as_json=as_json)
     if common.as_json:
         print_json({"source": opened.plan.name, "state": state})
     else:
         say(f"the sync of {opened.plan.name} is {state}")
     return 0
-
-
-def _opened(context: typer.Context, project: object, environment: str | None, *, as_json: bool) -> Project:
-    from pathlib import Path  # noqa: PLC0415
-
-    from ashore.pipeline.project import open_project  # noqa: PLC0415 (quick start)
-
-    folder = project if isinstance(project, Path) else None
-    common = options.common(context, project=folder, environment=environment, as_json=as_json)
-    return open_project(common.settings({}, _ledger))
 
 
 class _Watcher:

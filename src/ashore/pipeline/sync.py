@@ -22,7 +22,7 @@ from ashore.postgres.connect import Conn, connect
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
 from ashore.postgres.retry import connect_patiently
-from ashore.sync.errors import NotBegun, OtherTable
+from ashore.sync.errors import NotBegun, OtherTable, SyncPaused
 from ashore.sync.order import OnGap, SyncLimits, SyncOrder
 from ashore.sync.start import ensure_stream
 from ashore.sync.stop import Stopped, set_paused, stop
@@ -209,9 +209,15 @@ def run_worker(
 
 
 def caught_up(source: str, moment: float) -> Callable[[Conn], bool]:
-    """Whether a sync has nothing to do any more that was there at `moment` (seconds since 1970); for `run_worker`."""
+    """Whether a sync has nothing to do any more that was there at `moment` (seconds since 1970); for `run_worker`.
+
+    The function raises SyncPaused where it would wait for ever.
+    """
 
     def is_caught_up(conn: Conn) -> bool:
+        stream = streams.stream_of(conn, source)
+        if stream is not None and stream.state == "paused":
+            raise SyncPaused(source=source)
         row = conn.execute("SELECT to_timestamp(%s)", (moment,)).fetchone()
         if row is None or not streams.passing(conn, source, row[0]).is_past:
             return False

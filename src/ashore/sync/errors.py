@@ -167,3 +167,18 @@ class OtherTable(SyncError):
 
     def hint(self) -> str:
         return "name the table that the sync was begun with, or end that one with `ashore sync stop`"
+
+
+@dataclass(eq=False, kw_only=True)
+class SyncPaused(SyncError):
+    """Nothing can arrive, since all workers wait."""
+
+    source: str
+
+    code = "ASH810"
+
+    def what(self) -> str:
+        return f"the sync of {self.source} is paused"
+
+    def hint(self) -> str:
+        return "let it go on with `ashore sync resume`"
