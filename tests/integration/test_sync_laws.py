@@ -401,6 +401,25 @@ def test_records_that_were_trimmed_before_they_were_read_stop_the_worker_by_name
     assert crossing.rows("SELECT kind, decision FROM ashore.gap") == [("trimmed", None)]
 
 
+def test_a_shard_that_vanished_before_it_was_read_stops_the_worker_by_name(crossing: Crossing) -> None:
+    crossing.table.put(account(1))
+    crossing.synced()
+    gone = crossing.table.open_shards()[0]
+    crossing.table.close(gone, children=1)
+    crossing.table.vanish(gone)
+    with pytest.raises(RecordsLost) as stopped:
+        many_rounds(crossing.worker())
+    assert stopped.value.shard == gone.id
+    assert crossing.rows("SELECT kind FROM ashore.gap") == [("vanished",)]
+
+
+def test_a_shard_that_the_list_leaves_out_for_a_while_is_no_gap(crossing: Crossing) -> None:
+    crossing.synced()
+    crossing.table.open_shards()[0].is_listed = False
+    many_rounds(crossing.worker())
+    assert crossing.rows("SELECT * FROM ashore.gap") == []
+
+
 def test_on_gap_repair_goes_on_after_what_was_lost_and_remembers_it(crossing: Crossing) -> None:
     crossing.table.put(account(1))
     crossing.synced()

@@ -45,12 +45,12 @@ class ShardReader:
             SourceError: As the source's calls.
         """
         if self._iterator is None:
-            self._iterator = self._begin()
+            self._iterator = self.begin()
         began_at = self.order.clock()
         try:
             page = self.order.source.read(self._iterator)
         except IteratorExpired:
-            self._iterator = self._begin()
+            self._iterator = self.begin()
             began_at = self.order.clock()
             page = self.order.source.read(self._iterator)
         self._iterator = page.next
@@ -58,7 +58,8 @@ class ShardReader:
             self._read_to = page.changes[-1].sequence
         return Read(page, began_at)
 
-    def _begin(self) -> str:
+    def begin(self) -> str:
+        """An iterator after what was read so far, or at the shard's beginning. Raises as `read`."""
         shard = self.shard
         position = shard.position if self._read_to is None else self._read_to
         if position is not None:

@@ -155,9 +155,16 @@ class Worker:
         if streams.may_list(self.conn, self.source, seconds=seconds):
             self._list_soon = False
             for shard in list_shards(self.conn, self.order, stream):
-                self._lost(shard, "vanished")
+                self._look_for(ShardReader(order=self.order, arn=stream.arn, shard=shard))
             for shard in streams.without_parent(self.conn, self.source, seconds=_PARENT_SECONDS):
                 self._lost(shard, "unlisted_parent")
+
+    def _look_for(self, reader: ShardReader) -> None:
+        """A shard is not in the list any more: what counts is whether it can be read."""
+        try:
+            reader.begin()
+        except (Trimmed, ShardGone) as gone:
+            self._lost(reader.shard, _kind_of(gone, reader.shard))
 
     def _pause(self) -> None:
         leases.release(self.conn, self.source, self.name, self._readers)
