@@ -160,6 +160,8 @@ _LAGS: Final = """
 _VERIFIED: Final = """
     SELECT v.at, v.at > clock_timestamp() - interval '1 day' AND NOT EXISTS (
         SELECT FROM ashore.rejected_item r WHERE r.source = v.source AND r.rejected_at > v.at)
+        AND NOT EXISTS (
+            SELECT FROM ashore.load l WHERE l.source = v.source AND l.purpose = 'load' AND l.started_at > v.at)
     FROM ashore.verification v WHERE v.source = %(source)s AND (v.report ->> 'equal')::boolean
     ORDER BY v.at DESC LIMIT 1
 """
@@ -338,7 +340,7 @@ def shard_lags(conn: Conn, source: str) -> list[tuple[str, str | None, float | N
 def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
     """When the source was last verified and found equal, and whether that still says something.
 
-    It goes stale after a day, and with any change that was rejected after it.
+    It goes stale after a day, with any change that was rejected after it, and with another load.
     """
     row = conn.execute(_VERIFIED, {"source": source}).fetchone()
     return (None, False) if row is None else (row[0], row[1])

@@ -81,7 +81,7 @@ class SyncStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The state of a source. A verification is fresh for a day, and as long as no change was rejected after it."""
+    """The state of a source. A verification is fresh for a day, while no change is rejected and nothing is loaded."""
 
     source: str
     entities: tuple[EntityStatus, ...]
