@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from ashore import local
 from ashore.local.moto_application import forget_everything
+from ashore.mapping.native_library import find_library
 
 PROJECT: Final = Path(__file__).parent.parent
 DEBIAN_BIN_DIR: Final = Path("/usr/lib/postgresql/15/bin")
@@ -64,8 +65,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The everyday tests are those on PostgreSQL 18 and moto, with the demo and a load by the command line."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The everyday tests are those on PostgreSQL 18 and moto, with the demo and a load by the command line.
+
+    Those of the native path are left out where it is not installed; `make test-native` builds it and runs them.
+    """
+    if find_library().library is None:
+        native = [item for item in items if item.get_closest_marker("needs_native")]
+        items[:] = [item for item in items if item not in native]
+        config.hook.pytest_deselected(items=native)
     everyday_pages = {"test_demo.py", "test_cli_load.py"}
     for item in items:
         on_second_server = item.get_closest_marker("needs_debian_postgres") or item.get_closest_marker(

@@ -43,6 +43,14 @@ class Sample:
     raw: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class BinaryRows:
+    """Rows of one table in COPY's binary format, without what stands before the first and after the last."""
+
+    count: int
+    data: bytes = field(repr=False)
+
+
 @dataclass(slots=True, kw_only=True)
 class Encoded:
     """What a chunk of raw items became.
@@ -50,15 +58,19 @@ class Encoded:
     Every item of the chunk is counted once in `counts`: under ``(entity, "rows")``, ``(entity, "copy")``,
     ``(entity or None, "rejected")``, ``(entity, "other")`` (declared but not of this load), ``(None, "not_yet")``
     or ``(rule name, "left_out")``. `copy_data` maps a target table's full name to COPY text lines (each ends in a
-    newline) for the columns that `Encoder.columns` names; `row_counts` has the number of these lines. `samples` are the
-    first items of each shape, as many as the encoder was asked for.
+    newline) for the columns that `Encoder.columns` names. `binary` has further rows for the same columns, from an
+    encoder that was asked for them; `row_counts` has the number of both together. `samples` are the first items of each
+    shape, as many as the encoder was asked for. `refused` counts, by kind, the items that the native encoder left to
+    the Python one, wherever they are counted in the end.
     """
 
     copy_data: dict[str, bytes] = field(default_factory=dict, repr=False)
+    binary: dict[str, BinaryRows] = field(default_factory=dict, repr=False)
     row_counts: dict[str, int] = field(default_factory=dict)
     counts: dict[tuple[str | None, str], int] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
 
 
 class Encoder(Protocol):

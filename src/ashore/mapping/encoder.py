@@ -79,14 +79,37 @@ class GeneratedEncoder:
         self._route = route.router(plan, [slot.match for slot in self._slots])
 
     def _add_columns(self, entity: EntityPlan) -> None:
-        self.columns[self._name(entity.table.fullname)] = copy_text.entity_columns(entity)
+        self.columns[self.name_of(entity.table.fullname)] = copy_text.entity_columns(entity)
         for child in entity.children:
-            self.columns[self._name(child.record.table.fullname)] = copy_text.child_columns(child)
+            self.columns[self.name_of(child.record.table.fullname)] = copy_text.child_columns(child)
         if entity.copies is not None:
-            self.columns[self._name(entity.copies.table.fullname)] = copy_text.copies_columns(entity.copies)
+            self.columns[self.name_of(entity.copies.table.fullname)] = copy_text.copies_columns(entity.copies)
 
-    def _name(self, table: str) -> str:
+    def name_of(self, table: str) -> str:
+        """The name under which a table's COPY data is returned."""
         return self._tables.get(table, table)
+
+    def row_slots(self) -> dict[tuple[str, int], int]:
+        """(entity, generation of its key) → a number for it, for the entities whose items become rows."""
+        return {
+            (slot.match.entity.name, slot.match.generation): place
+            for place, slot in enumerate(self._slots)
+            if slot.chosen and isinstance(slot.match, AsRow)
+        }
+
+    def count_rows(self, place: int, items: int, batch: Encoded) -> None:
+        """Count items that became rows elsewhere, by the number of their slot."""
+        _count(batch, self._slots[place].match.entity.name, "rows", items)
+
+    def take_sample(self, raw: bytes, batch: Encoded) -> bool:
+        """Sample an item that became rows elsewhere; says whether no more are wanted of its shape."""
+        item = read_item(raw)
+        match = self._match(*key_texts(self._plan, item))
+        if not isinstance(match, AsRow):
+            return True
+        slot, shape = self._slot(match), shape_of(item)
+        self._take_sample(slot, shape, raw, batch)
+        return slot.taken.get(shape, self._sample) >= self._sample
 
     def _rebuild(self, name: str) -> None:
         for slot in self._slots:
@@ -252,8 +275,8 @@ class GeneratedEncoder:
         for table, lines in gathered.items():
             if lines:
                 lines.append("")
-                batch.copy_data[self._name(table)] = "\n".join(lines).encode()
-                batch.row_counts[self._name(table)] = len(lines) - 1
+                batch.copy_data[self.name_of(table)] = "\n".join(lines).encode()
+                batch.row_counts[self.name_of(table)] = len(lines) - 1
 
 
 def _general_lines(entity: EntityPlan, rows: Rows) -> dict[str, list[str]]:

@@ -34,6 +34,8 @@ class ColumnType:
             canonical spelling or does not fit; `to_column` then decides. None for types without such a function:
             the text of the value is its COPY text as it stands, once escaped (`text`), or needs `to_plain` (`jsonb`).
         longest: The greatest length in characters, for types without `fast`.
+        labels: What an enum's values are.
+        digits: How many digits a number has at most before and after the point, where that is bounded.
         parse: Key text → column value, for types that a key pattern may hold. Raises `UnfitError`.
         render: Column value → key text; the only spelling that `parse` should meet.
         same: Whether two column values are one to PostgreSQL.
@@ -46,6 +48,8 @@ class ColumnType:
     copy: Callable[[Any], str]
     fast: Callable[[Any], str | None] | None = None
     longest: int | None = None
+    labels: tuple[str, ...] = ()
+    digits: tuple[int, int] | None = None
     parse: Callable[[str], Any] | None = None
     render: Callable[[Any], str] | None = None
     same: Callable[[Any, Any], bool] = operator.eq

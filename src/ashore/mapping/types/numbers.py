@@ -114,6 +114,7 @@ def numeric(precision: int | None, scale: int | None) -> ColumnType:
         to_attribute=_as_number,
         copy=str,
         fast=fast,
+        digits=None if whole is None else (whole, places),
         parse=lambda text: checked(document.number(text)),
         render=document.number_text,
     )

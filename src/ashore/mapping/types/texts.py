@@ -62,6 +62,7 @@ def enum(labels: list[str]) -> ColumnType:
         to_attribute=_as_text,
         copy=escape,
         fast={one: escape(one) for one in labels}.get,
+        labels=tuple(labels),
         parse=label,
         render=str,
     )
