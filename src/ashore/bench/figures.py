@@ -5,12 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from ashore.bench.loader import Loaded, Verified
-
-FORMAT: Final = "text"
-"""The COPY format that the load uses, and the limit with it."""
+from ashore.bench.transcoding import Transcoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +21,8 @@ class Runs:
     verified: Verified
     prepared_rows: int
     gunzip_us: float | None
+    python_seconds: float | None
+    transcode: Transcoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,11 @@ class LoadFigures:
         limit_spread: The slowest of the limit's runs over its fastest. Much more than 1 says that the machine was
             not quiet, and that the ratio is not to be relied on.
         ratio_plain_copy: The same against COPY of the prepared rows alone, without reading the source.
+        format: "binary" where the native path took items, else "text". The limit's COPY has the same.
+        transcode_items_per_s: Items that one core encodes a second, by the native path alone; None without it.
+        encode_items_per_s: The same by all that encodes a chunk, the items included that the native path refused.
+        python_path_ratio: The ratio of a load without the native path, against the same limit; None without it.
+        refused_share: Share of the items that the native path left to Python; `refused` has them by kind.
         gunzip_us: Microseconds an item for decompressing it, on one core; None for a Scan.
         key_build_s: Everything after the rows: keys, indexes, foreign keys, ANALYZE, counting.
         peak_rss_mb: Of the loading process and its workers together, each at its peak; not of the server.
@@ -61,6 +66,11 @@ class LoadFigures:
     ratio: float
     limit_spread: float
     ratio_plain_copy: float
+    transcode_items_per_s: int | None
+    encode_items_per_s: int
+    python_path_ratio: float | None
+    refused_share: float | None
+    refused: Mapping[str, int]
     gunzip_us: float | None
     key_build_s: float
     load_s: float
@@ -82,14 +92,14 @@ def figures(runs: Runs, **about: Any) -> LoadFigures:
     loads, verified = runs.loads, runs.verified
     load_seconds = statistics.median(one.row_seconds for one in loads)
     limit_seconds, plain_seconds = statistics.median(runs.limits), statistics.median(runs.plains)
-    items, read = loads[0].items, loads[0].bytes
+    items, read, refused = loads[0].items, loads[0].bytes, loads[0].refused
     return LoadFigures(
         items=items,
         item_bytes=round(read / items),
         rows=loads[0].rows,
         rejected=loads[0].rejected,
         rounds=len(loads),
-        format=FORMAT,
+        format="binary" if loads[0].native_items else "text",
         items_per_s=round(items / load_seconds),
         mb_per_s=round(read / load_seconds / 1e6, 1),
         limit_rows_per_s=round(runs.prepared_rows / limit_seconds),
@@ -97,6 +107,11 @@ def figures(runs: Runs, **about: Any) -> LoadFigures:
         ratio=round(limit_seconds / load_seconds, 3),
         limit_spread=round(max(runs.limits) / min(runs.limits), 2),
         ratio_plain_copy=round(plain_seconds / load_seconds, 3),
+        transcode_items_per_s=runs.transcode.native_items_per_s,
+        encode_items_per_s=runs.transcode.encoded_items_per_s,
+        python_path_ratio=None if runs.python_seconds is None else round(limit_seconds / runs.python_seconds, 3),
+        refused_share=round(sum(refused.values()) / items, 5) if loads[0].native_items else None,
+        refused=dict(refused),
         gunzip_us=None if runs.gunzip_us is None else round(runs.gunzip_us, 2),
         key_build_s=round(statistics.median(one.key_build_seconds for one in loads), 2),
         load_s=round(statistics.median(one.seconds for one in loads), 2),

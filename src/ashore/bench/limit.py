@@ -22,7 +22,7 @@ from ashore.bench.errors import MeasuringProcessEnded
 from ashore.bench.prepared import PreparedUnit
 from ashore.dynamodb.export import block_bytes
 from ashore.postgres.connect import Conn, connect
-from ashore.postgres.copy import copy_text
+from ashore.postgres.copy import copy_binary, copy_text
 from ashore.postgres.names import TableName
 
 schema: Final = "bench_limit"
@@ -143,7 +143,8 @@ def _work(task: LimitTask, turns: _Turns, channel: Connection[tuple[float, float
                 for size, copies in unit.read(lines):
                     read(size)
                     with conn.transaction():
-                        for table, data in copies:
-                            copy_text(conn, task.targets[table], task.columns[table], data)
+                        for copy, data in copies:
+                            write = copy_binary if copy.is_binary else copy_text
+                            write(conn, task.targets[copy.table], task.columns[copy.table], data)
             last = time.monotonic()
     channel.send((began, last))

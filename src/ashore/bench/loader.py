@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -29,13 +29,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to load, where to, and in how many processes; picklable."""
+    """What to load, where to, in how many processes, and whether by the native path; picklable."""
 
     dsn: str = field(repr=False)
     reference: PlanReference
     source: ItemSource
     workers: int
     notes: Path
+    native: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class Loaded:
     key_build_seconds: float
     findings: int
     peak_rss_mb: float
+    native_items: int
+    refused: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ def _load(job: Job) -> Loaded:
             workers=job.workers,
             restart=True,
             limits=Limits(max_rejected_share=max_rejected_share),
+            native=job.native,
             emit=heard,
         )
     report = outcome.report
@@ -106,6 +110,8 @@ def _load(job: Job) -> Loaded:
         key_build_seconds=report.key_build_seconds,
         findings=len(report.findings),
         peak_rss_mb=memory.sum_mb,
+        native_items=report.native_items,
+        refused=report.refused,
     )
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +24,12 @@ from ashore.bench.prepared import prepare
 from ashore.bench.profiles import Profile
 from ashore.bench.scan import RawScan, scan_source
 from ashore.bench.server import bench_postgres, settings, settle
+from ashore.bench.transcoding import measure_transcoding
 from ashore.dynamodb.export import ExportSource
 from ashore.local.export_writer import write_export
 from ashore.local.postgres import LocalPostgres
 from ashore.mapping.declared import load_plan
+from ashore.mapping.native_library import find_library
 from ashore.model.chunk import ItemSource
 from ashore.postgres.connect import connect
 from ashore.postgres.names import TableName, table_name
@@ -110,6 +112,7 @@ class LoadBench:
             workers=self.workers,
         )
         measure_limits()
+        python = self._python_seconds(job, server, tell)
         for _ in range(self.rounds):
             settle(server)
             tell("the load")
@@ -124,7 +127,18 @@ class LoadBench:
             verified=measure_verify(job),
             prepared_rows=sum(unit.rows for unit in units),
             gunzip_us=measured.gunzip_us,
+            python_seconds=python,
+            transcode=measure_transcoding(self.profile),
         )
+
+    @staticmethod
+    def _python_seconds(job: Job, server: LocalPostgres, tell: Tell) -> float | None:
+        """What the row phase takes without the native path; None where there is none."""
+        if find_library().library is None:
+            return None
+        settle(server)
+        tell("the load in Python")
+        return measure_load(replace(job, native=False)).row_seconds
 
     def _make_tables(self, server: LocalPostgres) -> dict[str, TableName]:
         plan = load_plan(self.profile.reference)

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ashore.mapping.declared import PlanReference, load_plan
+from ashore.mapping.native import fastest_encoder
 from ashore.model.chunk import ItemSource, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCopy:
-    """One COPY of a chunk: a table's full name, its rows, and where in the unit's file its lines are."""
+    """One COPY of a chunk: a table's full name, its rows, and where in the unit's file they are, in which format."""
 
     table: str
+    is_binary: bool
     rows: int
     start: int
     length: int
@@ -44,10 +46,10 @@ class PreparedUnit:
     def rows(self) -> int:
         return sum(copy.rows for chunk in self.chunks for copy in chunk.copies)
 
-    def read(self, content: BinaryIO) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
-        """For each chunk: the bytes that the load decompresses, and the COPY lines by table."""
+    def read(self, content: BinaryIO) -> Iterator[tuple[int, list[tuple[PreparedCopy, bytes]]]]:
+        """For each chunk: the bytes that the load decompresses, and the COPYs with their data."""
         for chunk in self.chunks:
-            yield chunk.bytes_read, [(copy.table, content.read(copy.length)) for copy in chunk.copies]
+            yield chunk.bytes_read, [(copy, content.read(copy.length)) for copy in chunk.copies]
 
 
 def prepare(
@@ -64,17 +66,23 @@ def prepare(
 
 
 def _prepare_unit(source: ItemSource, reference: PlanReference, folder: Path, unit: Unit) -> PreparedUnit:
-    encoder = load_plan(reference).encoder()
+    encoder = fastest_encoder(load_plan(reference))
     path = folder / f"{unit.name}.copy"
     chunks: list[PreparedChunk] = []
     with path.open("wb") as lines:
         for chunk in source.read(unit, None):
             encoded = encoder.encode(chunk.items)
             copies = []
+            for table, rows in encoded.binary.items():
+                copies.append(_kept(lines, table, rows.count, rows.data, is_binary=True))
             for table, data in encoded.copy_data.items():
-                copies.append(
-                    PreparedCopy(table=table, rows=encoded.row_counts[table], start=lines.tell(), length=len(data))
-                )
-                lines.write(data)
+                in_text = encoded.row_counts[table] - (encoded.binary[table].count if table in encoded.binary else 0)
+                copies.append(_kept(lines, table, in_text, data, is_binary=False))
             chunks.append(PreparedChunk(bytes_read=chunk.bytes_read, copies=tuple(copies)))
     return PreparedUnit(name=unit.name, lines=path, chunks=tuple(chunks))
+
+
+def _kept(lines: BinaryIO, table: str, rows: int, data: bytes, *, is_binary: bool) -> PreparedCopy:
+    copy = PreparedCopy(table=table, is_binary=is_binary, rows=rows, start=lines.tell(), length=len(data))
+    lines.write(data)
+    return copy

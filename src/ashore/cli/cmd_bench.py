@@ -185,6 +185,19 @@ def _teller(*, as_json: bool) -> Callable[[str], None]:
     return tell
 
 
+def _paths(found: LoadFigures) -> list[tuple[str, str, str]]:
+    """Rows about the native path, and the one that says that there is none."""
+    if found.transcode_items_per_s is None:
+        return [("encoding", f"{found.encode_items_per_s:,} items/s", "on one core, in Python")]
+    left = 0.0 if found.refused_share is None else found.refused_share
+    ratio = "" if found.python_path_ratio is None else f"{found.python_path_ratio:.2f}"
+    return [
+        ("encoding", f"{found.transcode_items_per_s:,} items/s", "on one core, by the native path alone"),
+        ("left to Python", f"{left:.2%}", f"{found.encode_items_per_s:,} items/s with these"),
+        ("ratio in Python", ratio, "of a load without the native path, to the same limit"),
+    ]
+
+
 def _show_load(found: LoadFigures, *, as_json: bool) -> int:
     is_equal = found.verify_differences == 0
     if as_json:
@@ -213,6 +226,7 @@ def _show_load(found: LoadFigures, *, as_json: bool) -> int:
             f"the limit's time over the load's; its runs differ by {found.limit_spread:.2f}",
         ),
         ("ratio to plain COPY", f"{found.ratio_plain_copy:.2f}", ""),
+        *_paths(found),
         ("gunzip", "" if found.gunzip_us is None else f"{found.gunzip_us} µs", "an item, on one core"),
         ("keys", f"{found.key_build_s} s", "keys, indexes, ANALYZE; not in the above"),
         ("memory", f"{found.peak_rss_mb:,} MB", "of the loader and its workers, each at its peak"),

@@ -13,7 +13,7 @@ from ashore.ledger.errors import CountMismatch
 from ashore.mapping.encoded import Encoded, Encoder, Rejected
 from ashore.model.chunk import Chunk
 from ashore.postgres.connect import Conn
-from ashore.postgres.copy import copy_text
+from ashore.postgres.copy import copy_rows
 from ashore.postgres.errors import is_row_refused, refusal
 from ashore.postgres.names import TableName
 
@@ -47,8 +47,9 @@ class ChunkWriter:
     ) -> Encoded:
         """Write one chunk and move the unit's position past it, or do neither; return what became of its items.
 
-        Where PostgreSQL refuses a row, the chunk is written by halves until the refused items are alone: each is
-        rejected as `refused_by_postgres`, the others land. `on_encoded` is called in the transaction, after the rows.
+        Where PostgreSQL refuses a row, the chunk is written by halves, as text, until the refused items are alone:
+        each is rejected as `refused_by_postgres`, the others land. `on_encoded` is called in the transaction, after the
+        rows.
 
         Raises:
             LeaseLost: Another run has the unit; nothing was written.
@@ -59,6 +60,7 @@ class ChunkWriter:
         with self.conn.transaction():
             units.advance(self.conn, load=self.load, run=self.run, unit=unit, chunks=chunks, chunk=chunk)
             landed = merged(list(self._land(chunk.items, encoded)))
+            landed.refused = encoded.refused
             if sum(landed.counts.values()) != len(chunk.items):
                 raise CountMismatch(
                     where=f"a chunk of {unit}", expected=len(chunk.items), actual=sum(landed.counts.values())
@@ -83,27 +85,26 @@ class ChunkWriter:
         except psycopg.Error as error:
             if not is_row_refused(error):
                 raise
-            if len(items) == 1:
+            if len(items) == 1 and not encoded.binary:
                 yield self._refused(items[0], encoded, refusal(error))
                 return
         else:
             yield encoded
             return
         middle = len(items) // 2
-        for half in (items[:middle], items[middle:]):
-            again = self.encoding.encoder.encode(half)
+        for half in filter(len, (items[:middle], items[middle:])):
+            again = self.encoding.encoder.encode_as_text(half)
             again.samples = [sample for sample in encoded.samples if sample.raw in half]
             yield from self._land(half, again)
 
     def _copy(self, encoded: Encoded) -> None:
         columns = self.encoding.encoder.columns
-        for name, lines in encoded.copy_data.items():
-            if lines:
-                rows = copy_text(self.conn, self.targets[name], columns[name], lines)
-                if rows != encoded.row_counts[name]:
-                    raise CountMismatch(
-                        where=f"COPY into {self.targets[name]}", expected=encoded.row_counts[name], actual=rows
-                    )
+        for name in encoded.tables:
+            rows = copy_rows(self.conn, self.targets[name], columns[name], encoded, name)
+            if rows != encoded.row_counts[name]:
+                raise CountMismatch(
+                    where=f"COPY into {self.targets[name]}", expected=encoded.row_counts[name], actual=rows
+                )
 
     def _refused(self, item: bytes, encoded: Encoded, detail: str) -> Encoded:
         entity = next(entity for entity, _ in encoded.counts)
@@ -119,7 +120,7 @@ class ChunkWriter:
 
 
 def merged(parts: Sequence[Encoded]) -> Encoded:
-    """The sum of what became of a chunk's parts; their COPY data, which has been written, is left out."""
+    """The sum of what became of a chunk's parts; their rows, which have been written, are left out."""
     rows: Counter[str] = Counter()
     counts: Counter[tuple[str | None, str]] = Counter()
     whole = Encoded()
@@ -128,5 +129,6 @@ def merged(parts: Sequence[Encoded]) -> Encoded:
         counts.update(part.counts)
         whole.rejected.extend(part.rejected)
         whole.samples.extend(part.samples)
+        whole.native_items += part.native_items
     whole.row_counts, whole.counts = dict(rows), dict(counts)
     return whole

@@ -18,6 +18,7 @@ from ashore.ledger.chunk import ChunkWriter, Encoding
 from ashore.ledger.errors import UnitCutShort
 from ashore.mapping.encoded import Encoded
 from ashore.model.chunk import ItemSource
+from ashore.postgres.binary import withhold_misfits
 from ashore.postgres.connect import Conn, connect
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
@@ -57,6 +58,8 @@ class ChunkDone:
     throttled: int
     counts: Mapping[tuple[str | None, str], int]
     rejected: Mapping[tuple[str | None, str], int]
+    native_items: int
+    refused: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def _work(task: Task, number: int, channel: Channel) -> None:
     encoding = task.make_encoding()
     name = f"ashore {task.name} load {task.load} run {task.run} worker {number}"
     with connect(task.dsn, application_name=name, autocommit=True) as conn:
+        withhold_misfits(conn, encoding.encoder, task.targets)
         writer = ChunkWriter(
             conn=conn,
             load=task.load,
@@ -163,6 +167,8 @@ def _read(
                 throttled=chunk.throttled,
                 counts=encoded.counts,
                 rejected=Counter((item.entity, item.reason) for item in encoded.rejected),
+                native_items=encoded.native_items,
+                refused=encoded.refused,
             ),
         )
         if chunk.last:

@@ -15,6 +15,7 @@ from ashore.ledger.loads import LoadRecord
 from ashore.mapping.declared import PlanReference, load_plan
 from ashore.mapping.encoded import Rejected
 from ashore.mapping.encoder import item_key
+from ashore.mapping.native import fastest_encoder
 from ashore.mapping.plan import Plan
 from ashore.model.chunk import ItemSource
 from ashore.postgres.connect import Conn
@@ -93,24 +94,26 @@ class OpenLoad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedEncoding:
-    """Makes the encoder of a declaration in a worker process."""
+    """Makes the encoder of a declaration in a worker process. `native` is as in `planned_encoding`."""
 
     reference: PlanReference
     entities: tuple[str, ...]
+    native: bool = True
 
     def __call__(self) -> Encoding:
         """Import the declaration, compile it, and make a new encoder."""
         plan = load_plan(self.reference)
-        return planned_encoding(plan, self.entities)
+        return planned_encoding(plan, self.entities, native=self.native)
 
 
-def planned_encoding(plan: Plan, entities: Sequence[str]) -> Encoding:
-    """An encoder for some entities of a plan."""
+def planned_encoding(plan: Plan, entities: Sequence[str], *, native: bool = True) -> Encoding:
+    """An encoder for some entities of a plan; with the native path where it is installed, unless that is not wanted."""
 
     def key_of(raw: bytes) -> str:
         return item_key(plan, _decode(raw))
 
-    return Encoding(encoder=plan.encoder(entities), key_of=key_of)
+    encoder = fastest_encoder(plan, entities) if native else plan.encoder(entities)
+    return Encoding(encoder=encoder, key_of=key_of)
 
 
 def fingerprint_of(columns: Mapping[str, Sequence[str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ashore.observe.events import Finding
@@ -33,7 +33,8 @@ class LoadReport:
 
     `items`, `counts`, `rejected`, `rows` and `read_units` are of the whole load; `seconds`, `row_seconds` (from the
     first open to the last commit of rows), `items_per_s` and `mb_per_s` (bytes read, 10^6) of this run.
-    `key_build_seconds` is the time of all steps after the rows, in whatever run.
+    `key_build_seconds` is the time of all steps after the rows, in whatever run. `native_items` were encoded by the
+    native path in this run, and `refused` says, by kind, how many it left to Python; neither where it is not installed.
     """
 
     source: str
@@ -52,6 +53,8 @@ class LoadReport:
     mb_per_s: float
     key_build_seconds: float
     read_units: float
+    native_items: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""

@@ -41,7 +41,15 @@ class RejectedGuard:
             raise TooManyRejected(read=self.read, rejected=dict(self.rejected), share=share)
 
 
-def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> None:
+@dataclass(slots=True, kw_only=True)
+class Paths:
+    """Which path encoded the items of this run: how many the native one took, and how many it refused, by kind."""
+
+    native_items: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> Paths:
     """Write the rows of every unit that is not done, then set the load's phase to ``keys``.
 
     Raises:
@@ -51,6 +59,7 @@ def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> None:
     record = load.record
     guard = RejectedGuard.of_load(conn, record.id, order.limits)
     guard.check()
+    paths = Paths()
 
     def hear(message: ChunkDone | UnitDone) -> None:
         if isinstance(message, UnitDone):
@@ -58,6 +67,8 @@ def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> None:
             return
         guard.read += message.items
         guard.rejected.update(message.rejected)
+        paths.native_items += message.native_items
+        paths.refused.update(message.refused)
         emit(
             Progress(
                 items=message.items,
@@ -65,6 +76,8 @@ def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> None:
                 read_units=message.read_units,
                 throttled=message.throttled,
                 rejected=sum(message.rejected.values()),
+                native_items=message.native_items,
+                refused=message.refused,
             )
         )
         for (entity, reason), items in message.rejected.items():
@@ -94,3 +107,4 @@ def load_rows(conn: Conn, order: LoadOrder, load: OpenLoad, emit: Emit) -> None:
             raise CountMismatch(where=f"units of {record.source}", expected=after.units, actual=after.units_done)
         loads.rows_ended(conn, record)
         loads.advance(conn, record, "keys")
+    return paths

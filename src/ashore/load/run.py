@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from ashore.ledger import loads, records, rejected, units
 from ashore.ledger.errors import CountMismatch
@@ -10,7 +11,7 @@ from ashore.ledger.schema import ensure_ledger
 from ashore.load.finish import Finish
 from ashore.load.order import LoadOrder, OpenLoad
 from ashore.load.report import LoadReport, OutcomeCount, RejectedCount
-from ashore.load.rows import load_rows
+from ashore.load.rows import Paths, load_rows
 from ashore.load.start import start_load
 from ashore.observe.events import Emit, Finding, Finished, LoadStarted, PhaseChanged, silent
 from ashore.postgres import tables
@@ -36,15 +37,16 @@ def run_load(order: LoadOrder, emit: Emit = silent) -> LoadReport:
             load = start_load(conn, order)
             before = units.tally(conn, load.record.id)
         emit(_started(load, before))
+        paths = Paths()
         if load.record.phase == "rows":
             emit(PhaseChanged(phase="rows"))
             with translated("writing rows"):
-                load_rows(conn, order, load, emit)
+                paths = load_rows(conn, order, load, emit)
         row_seconds = time.monotonic() - began
         emit(PhaseChanged(phase="keys"))
         with translated("building keys and indexes"):
             Finish(conn=conn, order=order, load=load, emit=emit).run()
-            report = _report(conn, load, before, began, row_seconds)
+            report = _report(conn, load, before, paths, _Spans(began, row_seconds))
             with conn.transaction():
                 loads.advance(conn, load.record, "done")
                 ended = [*load.record.entities, *([loads.UNMATCHED] if load.record.is_captured else [])]
@@ -81,7 +83,14 @@ def _started(load: OpenLoad, tally: units.Tally) -> LoadStarted:
     )
 
 
-def _report(conn: Conn, load: OpenLoad, before: units.Tally, began: float, row_seconds: float) -> LoadReport:
+class _Spans(NamedTuple):
+    """When the run began (`time.monotonic`), and the seconds of its row phase."""
+
+    began: float
+    row_seconds: float
+
+
+def _report(conn: Conn, load: OpenLoad, before: units.Tally, paths: Paths, spans: _Spans) -> LoadReport:
     record = load.record
     tally = units.tally(conn, record.id)
     counts = units.counts(conn, record.id)
@@ -107,10 +116,12 @@ def _report(conn: Conn, load: OpenLoad, before: units.Tally, began: float, row_s
         ),
         rows=units.row_counts(conn, record.id),
         findings=(*findings, *_triggers(conn, load)),
-        seconds=time.monotonic() - began,
-        row_seconds=row_seconds,
-        items_per_s=items / row_seconds,
-        mb_per_s=read / 1e6 / row_seconds,
+        seconds=time.monotonic() - spans.began,
+        row_seconds=spans.row_seconds,
+        items_per_s=items / spans.row_seconds,
+        mb_per_s=read / 1e6 / spans.row_seconds,
+        native_items=paths.native_items,
+        refused=dict(paths.refused),
         key_build_seconds=sum(seconds for seconds, _ in steps.values()),
         read_units=tally.read_units,
     )

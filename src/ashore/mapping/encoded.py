@@ -60,8 +60,8 @@ class Encoded:
     or ``(rule name, "left_out")``. `copy_data` maps a target table's full name to COPY text lines (each ends in a
     newline) for the columns that `Encoder.columns` names. `binary` has further rows for the same columns, from an
     encoder that was asked for them; `row_counts` has the number of both together. `samples` are the first items of each
-    shape, as many as the encoder was asked for. `refused` counts, by kind, the items that the native encoder left to
-    the Python one, wherever they are counted in the end.
+    shape, as many as the encoder was asked for. `native_items` are the items that became binary rows; `refused` counts,
+    by kind, those that the native encoder left to the Python one, whatever became of them.
     """
 
     copy_data: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -70,14 +70,23 @@ class Encoded:
     counts: dict[tuple[str | None, str], int] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    native_items: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that there are rows for, in either format."""
+        return list(dict.fromkeys((*self.binary, *self.copy_data)))
 
 
 class Encoder(Protocol):
-    """Turns chunks of raw items into COPY data for PostgreSQL's text format with its default options."""
+    """Turns chunks of raw items into COPY data for PostgreSQL's text format with its default options, or for binary."""
 
     columns: dict[str, tuple[str, ...]]
     """Full table name → the columns of its COPY data, in order."""
 
     def encode(self, items: Sequence[bytes]) -> Encoded:
         """Encode a chunk; never raises for bad items, each of which ends in `Encoded.rejected`."""
+
+    def encode_as_text(self, items: Sequence[bytes]) -> Encoded:
+        """The same without binary rows: for items of which PostgreSQL refused some, so that text has the last word."""

@@ -133,6 +133,10 @@ class GeneratedEncoder:
         self._stale.clear()
         return batch
 
+    def encode_as_text(self, items: Sequence[bytes]) -> Encoded:
+        """Encode a chunk; see `Encoder.encode_as_text`."""
+        return self.encode(items)
+
     def _distribute(self, items: Sequence[bytes], batch: Encoded) -> None:
         """Let the items wait in the slots that their keys speak for; those of no slot are dealt with at once."""
         peek, place_of = self._peek, self._route

@@ -37,7 +37,8 @@ class NativeEncoder:
     """An `Encoder` that also gives binary rows; `columns` are those of the Python encoder that is behind it.
 
     `types` has, for the tables of binary rows, what each column's type in PostgreSQL may be: binary COPY casts
-    nothing. Where a table has another type, its entity is to be withheld before rows are written.
+    nothing. Where a table has another type, its entity is to be withheld before rows are written. `transcoder` is None
+    where no entity is left that the library takes.
     """
 
     def __init__(self, plan: Plan, rest: GeneratedEncoder, *, sample: int) -> None:
@@ -52,15 +53,15 @@ class NativeEncoder:
     def _open(self) -> None:
         available = find_library()
         self._native = native_plan(self._plan, self._rest.row_slots(), self._withheld)
-        self._transcoder = None
+        self.transcoder: NativeTranscoder | None = None
         if available.library is not None and self._native.content is not None:
             tables = len(self._native.tables)
-            self._transcoder = NativeTranscoder(available.library, self._native.content, tables=tables)
+            self.transcoder = NativeTranscoder(available.library, self._native.content, tables=tables)
 
     @property
     def types(self) -> Mapping[str, tuple[frozenset[str], ...]]:
         """Name of the COPY data → for each of its columns, the names of the types that take its binary form."""
-        if self._transcoder is None:
+        if self.transcoder is None:
             return {}
         return {self._rest.name_of(table): types for table, types in self._native.types.items()}
 
@@ -79,16 +80,20 @@ class NativeEncoder:
     def encode(self, items: Sequence[bytes]) -> Encoded:
         """Encode a chunk; see `Encoder.encode`."""
         chunk = None
-        if self._transcoder is not None and items:
-            chunk = self._transcoder.encode(items, wants_shapes=self._wants_shapes)
+        if self.transcoder is not None and items:
+            chunk = self.transcoder.encode(items, wants_shapes=self._wants_shapes)
         if chunk is None:
             return self._rest.encode(items)
         batch = self._rest.encode([items[place] for place in chunk.refused])
-        batch.refused = chunk.by_refusal
+        batch.native_items, batch.refused = len(items) - len(chunk.refused), chunk.by_refusal
         self._add(chunk, batch)
         if self._wants_shapes and len(self._enough) < _MOST_SHAPES:
             self._take_samples(chunk, items, batch)
         return batch
+
+    def encode_as_text(self, items: Sequence[bytes]) -> Encoded:
+        """Encode a chunk in Python; see `Encoder.encode_as_text`."""
+        return self._rest.encode(items)
 
     def _add(self, chunk: NativeChunk, batch: Encoded) -> None:
         for place, count in enumerate(chunk.by_slot):

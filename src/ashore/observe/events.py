@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 
@@ -40,13 +40,18 @@ class LoadStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A chunk was committed: what it added. `bytes` were read from the source, `read_units` consumed there."""
+    """A chunk was committed: what it added. `bytes` were read from the source, `read_units` consumed there.
+
+    `native_items` were encoded by the native path; `refused` says, by kind, how many it left to Python.
+    """
 
     items: int
     bytes: int
     read_units: float
     throttled: int
     rejected: int
+    native_items: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,12 +51,13 @@ def load(  # noqa: PLR0913 (the options of the command)
     restart: bool = False,
     limits: Limits | None = None,
     is_captured: bool = False,
+    native: bool = True,
     emit: Emit = silent,
 ) -> LoadOutcome:
     """Load some entities of a source (all that are declared, if none is named), or go on with an unfinished load.
 
     `is_captured` says that the source's stream is being read (`ashore.pipeline.sync.begin_sync`): the load ends in
-    `merging`, and a sync goes on from there.
+    `merging`, and a sync goes on from there. `native=False` leaves the native path out where it is installed.
 
     Raises:
         AshoreError: As `ashore.load.run.run_load`; what was committed stays, and calling again goes on.
@@ -67,7 +68,7 @@ def load(  # noqa: PLR0913 (the options of the command)
         LoadOrder(
             dsn=dsn,
             plan=plan,
-            make_encoding=PlannedEncoding(reference=reference, entities=names),
+            make_encoding=PlannedEncoding(reference=reference, entities=names, native=native),
             source=source,
             entities=names,
             rebuild=_Rebuild(plan=plan, source=source),

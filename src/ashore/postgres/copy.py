@@ -1,4 +1,4 @@
-"""COPY: prepared text lines into a table."""
+"""COPY: prepared rows into a table, text lines or binary ones."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from ashore.mapping.encoded import Encoded
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 
 _WRITE_BYTES = 128 * 1024
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+
+
+def copy_rows(conn: Conn, table: TableName, columns: Sequence[str], encoded: Encoded, name: str) -> int:
+    """Write all rows that `encoded` has under `name`, with a COPY for each format; return the rows that were taken.
+
+    The caller owns the transaction, as of `copy_text` and `copy_binary`, and of the two COPYs together.
+    """
+    rows = 0
+    if name in encoded.binary:
+        rows += copy_binary(conn, table, columns, encoded.binary[name].data)
+    if encoded.copy_data.get(name):
+        rows += copy_text(conn, table, columns, encoded.copy_data[name])
+    return rows
 
 
 def copy_text(conn: Conn, table: TableName, columns: Sequence[str], lines: bytes) -> int:
@@ -25,12 +41,36 @@ def copy_text(conn: Conn, table: TableName, columns: Sequence[str], lines: bytes
         psycopg.Error: A row was refused; none of this COPY is kept.
     Source: https://www.postgresql.org/docs/current/sql-copy.html
     """
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        table.identifier, sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
+    return _copy(conn, _statement(table, columns), [lines])
+
+
+def copy_binary(conn: Conn, table: TableName, columns: Sequence[str], rows: bytes) -> int:
+    """Write binary rows into one table with a single COPY; return the rows that PostgreSQL took.
+
+    Args:
+        conn: The caller owns its transaction.
+        table: Where the rows go. Its columns must have the types that the rows were made for: nothing is cast.
+        columns: In the order of the rows' fields.
+        rows: Without the header and the trailer of the format.
+
+    Raises:
+        psycopg.Error: A row was refused; none of this COPY is kept.
+    Source: https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
+    """
+    statement = _statement(table, columns) + sql.SQL(" (FORMAT binary)")
+    return _copy(conn, statement, [_HEADER, rows, _TRAILER])
+
+
+def _statement(table: TableName, columns: Sequence[str]) -> sql.Composed:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(table.identifier, names)
+
+
+def _copy(conn: Conn, statement: sql.Composed, parts: Sequence[bytes]) -> int:
     with conn.cursor() as cursor:
         with cursor.copy(statement) as copy:
-            view = memoryview(lines)
-            for start in range(0, len(view), _WRITE_BYTES):
-                copy.write(view[start : start + _WRITE_BYTES])
+            for part in parts:
+                view = memoryview(part)
+                for start in range(0, len(view), _WRITE_BYTES):
+                    copy.write(view[start : start + _WRITE_BYTES])
         return cursor.rowcount

@@ -13,10 +13,11 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from ashore.mapping.copy_text import child_columns, copies_columns, entity_columns
+from ashore.mapping.encoded import Encoded
 from ashore.mapping.plan import RESIDUE, ChildPlan, CopyPlan, EntityPlan, key_attributes
 from ashore.mapping.pointer import token
 from ashore.postgres.connect import Conn
-from ashore.postgres.copy import copy_text
+from ashore.postgres.copy import copy_rows
 from ashore.postgres.items import type_of
 from ashore.postgres.names import TableName
 
@@ -63,8 +64,8 @@ class EntityWriter:
         """Say that a new transaction has begun, so that the stages are empty."""
         self._is_used = False
 
-    def stage(self, conn: Conn, copy_data: Mapping[str, bytes]) -> int:
-        """Put COPY lines for the entity's tables (those that have any) into their stages; return the entity's rows.
+    def stage(self, conn: Conn, encoded: Encoded) -> int:
+        """Put the rows for the entity's tables (those that have any) into their stages; return the entity's rows.
 
         Raises:
             psycopg.Error: A line was refused.
@@ -75,10 +76,8 @@ class EntityWriter:
         self._is_used = True
         staged = 0
         for at, (name, columns) in enumerate(self._columns):
-            lines = copy_data.get(name)
-            if lines:
-                rows = copy_text(conn, self._stage(at), columns, lines)
-                staged += rows if at == 0 else 0
+            rows = copy_rows(conn, self._stage(at), columns, encoded, name)
+            staged += rows if at == 0 else 0
         return staged
 
     def upsert_staged(self, conn: Conn, copy_data: Mapping[str, bytes], staged: int) -> bool:

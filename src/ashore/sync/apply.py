@@ -20,8 +20,10 @@ from ashore.ledger.pending import Parked
 from ashore.ledger.repairs import key_hash
 from ashore.mapping.encoded import Encoded, Rejected
 from ashore.mapping.match import AsCopy, AsRow
+from ashore.mapping.native import fastest_encoder
 from ashore.mapping.plan import Plan
 from ashore.mapping.reasons import explanations
+from ashore.postgres.binary import withhold_misfits
 from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.errors import is_row_refused, refusal
 from ashore.postgres.items import prepare
@@ -59,7 +61,7 @@ class Applier:
         self._conn = conn
         self._plan = plan
         self._tables = tables
-        self._encoder = plan.encoder()
+        self._encoder = fastest_encoder(plan)
         self._writers: dict[str, EntityWriter] = {}
         prepare(conn)
 
@@ -70,6 +72,8 @@ class Applier:
                 writer = EntityWriter(self._plan.entities[name], self._tables, number=len(self._writers))
                 writer.make_stages(self._conn)
                 self._writers[name] = writer
+                own = {table.fullname: self._tables[table.fullname] for table in writer.plan.tables}
+                withhold_misfits(self._conn, self._encoder, own)
 
     @property
     def opened(self) -> frozenset[str]:
@@ -170,9 +174,12 @@ class Applier:
             keys = [(key_hash(key.encode()), key.encode(), entity) for key, entity, _ in found]
             repairs.ask_repair(self._conn, self._plan.name, keys, reason="waited")
 
-    def _encode(self, puts: Sequence[Keyed]) -> tuple[Encoded, list[Keyed], list[tuple[Keyed, Rejected]]]:
-        """COPY lines of those items that fit, these items, and the others with why they do not."""
-        encoded = self._encoder.encode([keyed.change.item or b"" for keyed in puts])
+    def _encode(
+        self, puts: Sequence[Keyed], *, as_text: bool = False
+    ) -> tuple[Encoded, list[Keyed], list[tuple[Keyed, Rejected]]]:
+        """Rows of those items that fit, these items, and the others with why they do not."""
+        encode = self._encoder.encode_as_text if as_text else self._encoder.encode
+        encoded = encode([keyed.change.item or b"" for keyed in puts])
         if not encoded.rejected:
             return encoded, list(puts), []
         by_raw = {id(keyed.change.item): keyed for keyed in puts}
@@ -261,12 +268,12 @@ class Applier:
         except psycopg.Error as error:
             if not is_row_refused(error) or isinstance(error, psycopg.errors.CardinalityViolation):
                 raise
-            if len(puts) == 1:
+            if len(puts) == 1 and not encoded.binary:
                 self._refuse(puts[0], error, batch, is_last=is_last)
                 return
             middle = len(puts) // 2
             for half in (puts[:middle], puts[middle:]):
-                again, fit, _ = self._encode(half)
+                again, fit, _ = self._encode(half, as_text=True)
                 self._land(fit, again, batch, is_last=is_last)
         else:
             batch.refused += refused
@@ -275,7 +282,7 @@ class Applier:
     def _write(self, name: str, encoded: Encoded, batch: Gathered) -> list[Rejected]:
         writer = self._writers[name]
         entity = writer.plan
-        staged = writer.stage(self._conn, encoded.copy_data)
+        staged = writer.stage(self._conn, encoded)
         if entity.copies is None:
             if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
                 raise _RowOfAnother
@@ -310,11 +317,11 @@ class Applier:
 
     def _why_refused(self, keyed: Keyed) -> Rejected | None:
         """Whether PostgreSQL refuses the item's row for its own sake; nothing is written. None where it does not."""
-        encoded, _, _ = self._encode([keyed])
+        encoded, _, _ = self._encode([keyed], as_text=True)
         writer = self._writers[keyed.entity or UNMATCHED]
         try:
             with self._conn.transaction(force_rollback=True):
-                writer.upsert_staged(self._conn, {}, writer.stage(self._conn, encoded.copy_data))
+                writer.upsert_staged(self._conn, {}, writer.stage(self._conn, encoded))
         except psycopg.Error as error:
             if not is_row_refused(error):
                 raise

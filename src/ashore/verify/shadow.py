@@ -16,6 +16,7 @@ from ashore.mapping.declared import PlanReference, load_plan
 from ashore.mapping.encoded import Encoded, Rejected
 from ashore.mapping.encoder import item_key
 from ashore.mapping.items import from_rows
+from ashore.mapping.native import fastest_encoder
 from ashore.mapping.plan import EntityPlan, Plan
 from ashore.mapping.reasons import explanations
 from ashore.postgres.connect import Conn, one_row
@@ -47,7 +48,7 @@ class ShadowEncoding:
         def key_of(raw: bytes) -> str:
             return item_key(plan, _decode(raw))
 
-        return Encoding(encoder=plan.encoder(self.entities, sample=self.sample), key_of=key_of)
+        return Encoding(encoder=fastest_encoder(plan, self.entities, sample=self.sample), key_of=key_of)
 
 
 @dataclass(frozen=True, slots=True)
