@@ -7,6 +7,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::slice;
 
+use crate::lines::plain_lines;
 use crate::plan::Plan;
 use crate::refusal::{Refusal, KINDS};
 use crate::rows::Encoder;
@@ -72,37 +73,45 @@ pub unsafe extern "C" fn ashore_close(encoder: *mut Encoder) {
     }
 }
 
-/// Encode the items of a chunk, one behind the other in `data`; `ends` has where each ends. Returns 0 where `outcome`
-/// was filled, 1 where an argument is wrong, and 2 after a fault: then nothing was encoded.
+/// Encode the items of a chunk, which stand in `data`; `starts` and `ends` have where. Returns 0 where `outcome` was
+/// filled, 1 where an argument is wrong, and 2 after a fault: then nothing was encoded.
 ///
 /// # Safety
-/// `encoder` comes from `ashore_open`, and no other thread uses it. `data` points to `length` readable bytes, `ends` to
-/// `count` aligned numbers, `outcome` to a place for one.
+/// `encoder` comes from `ashore_open`, and no other thread uses it. `data` points to `length` readable bytes, `starts` and
+/// `ends` each to `count` aligned numbers, `outcome` to a place for one.
 #[no_mangle]
 pub unsafe extern "C" fn ashore_encode(
     encoder: *mut Encoder,
     data: *const u8,
     length: usize,
+    starts: *const u32,
     ends: *const u32,
     count: usize,
     wants_shapes: u32,
     outcome: *mut Outcome,
 ) -> i32 {
-    if encoder.is_null() || data.is_null() || ends.is_null() || outcome.is_null() {
+    if encoder.is_null()
+        || data.is_null()
+        || outcome.is_null()
+        || !are_numbers(starts, count)
+        || !are_numbers(ends, count)
+    {
         return 1;
     }
-    if length > LONGEST_CHUNK || count > LONGEST_CHUNK || ends as usize % std::mem::align_of::<u32>() != 0 {
+    if length > LONGEST_CHUNK {
         return 1;
     }
-    // SAFETY: none is null, the lengths are far below the most that a slice may have, `ends` is aligned, and the caller
-    // says that so much is there. The encoder is this call's alone, as the caller says too.
-    let (encoder, data, ends) =
-        unsafe { (&mut *encoder, slice::from_raw_parts(data, length), slice::from_raw_parts(ends, count)) };
-    if ends.windows(2).any(|pair| pair[0] > pair[1]) || ends.last().copied().unwrap_or(0) as usize != length {
+    // SAFETY: none is null, the lengths are far below the most that a slice may have, the numbers are aligned, and the
+    // caller says that so much is there. The encoder is this call's alone, as the caller says too.
+    let (encoder, data) = unsafe { (&mut *encoder, slice::from_raw_parts(data, length)) };
+    // SAFETY: as above.
+    let (starts, ends) = unsafe { (slice::from_raw_parts(starts, count), slice::from_raw_parts(ends, count)) };
+    if starts.iter().zip(ends).any(|(start, end)| start > end || *end as usize > length) {
         return 1;
     }
+    let places = starts.iter().zip(ends).map(|(&start, &end)| (start as usize, end as usize));
     // A panic may leave the encoder half done, never broken: it holds vectors and numbers, and `clear` empties them.
-    let run = AssertUnwindSafe(|| encoder.encode(data, ends.iter().map(|&end| end as usize), wants_shapes != 0));
+    let run = AssertUnwindSafe(|| encoder.encode(data, places, wants_shapes != 0));
     if catch_unwind(run).is_err() {
         encoder.clear();
         return 2;
@@ -119,6 +128,38 @@ pub unsafe extern "C" fn ashore_encode(
     // SAFETY: not null, and the caller says that there is a place for one; `write` asks for no more than that.
     unsafe { outcome.write_unaligned(filled) };
     0
+}
+
+/// Whether there may be so many numbers at this place.
+fn are_numbers(place: *const u32, count: usize) -> bool {
+    !place.is_null() && count <= LONGEST_CHUNK && place as usize % std::mem::align_of::<u32>() == 0
+}
+
+/// Find the items in lines of an export, each `{"Item":{…}}` and a newline; fill `starts` and `ends`. Returns how many
+/// there are, -1 where a line has another form, where there are more than `capacity`, or where an argument is wrong.
+///
+/// # Safety
+/// `data` points to `length` readable bytes; `starts` and `ends` each to `capacity` aligned numbers, which are written.
+#[no_mangle]
+pub unsafe extern "C" fn ashore_lines(
+    data: *const u8,
+    length: usize,
+    starts: *mut u32,
+    ends: *mut u32,
+    capacity: usize,
+) -> i64 {
+    if data.is_null() || length > LONGEST_CHUNK || !are_numbers(starts, capacity) || !are_numbers(ends, capacity) {
+        return -1;
+    }
+    // SAFETY: not null, and the caller says that so much is there; it is only read.
+    let data = unsafe { slice::from_raw_parts(data, length) };
+    // SAFETY: neither null nor unaligned, and the caller says that so much is there, and nobody else's meanwhile.
+    let (starts, ends) =
+        unsafe { (slice::from_raw_parts_mut(starts, capacity), slice::from_raw_parts_mut(ends, capacity)) };
+    match catch_unwind(AssertUnwindSafe(|| plain_lines(data, starts, ends))) {
+        Ok(Some(count)) => count as i64,
+        _ => -1,
+    }
 }
 
 /// The rows of one table that the last chunk became; 1 where there is no such table.

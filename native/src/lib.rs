@@ -12,6 +12,7 @@
 pub mod boundary;
 mod fields;
 mod json;
+pub mod lines;
 mod names;
 mod numbers;
 mod pattern;

@@ -97,13 +97,11 @@ impl Encoder {
         self.shapes.clear();
     }
 
-    /// Encode the items of a chunk, one behind the other in `data`; `ends` says where each ends.
-    pub fn encode(&mut self, data: &[u8], ends: impl Iterator<Item = usize>, wants_shapes: bool) {
+    /// Encode the items of a chunk, which stand in `data` at these places.
+    pub fn encode(&mut self, data: &[u8], places: impl Iterator<Item = (usize, usize)>, wants_shapes: bool) {
         self.clear();
-        let mut start = 0;
-        for (place, end) in ends.enumerate() {
+        for (place, (start, end)) in places.enumerate() {
             let item = data.get(start..end).unwrap_or(&[]);
-            start = end;
             let shape = match self.item(item) {
                 Ok(slot) => {
                     self.by_slot[slot as usize] += 1;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from gzip import BadGzipFile
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from isal import igzip, igzip_lib
 
 from ashore.dynamodb.errors import ExportDamaged, SourceChanged, StorageFailed
-from ashore.dynamodb.lines import BrokenLine, items_of
+from ashore.dynamodb.lines import BrokenLine, items_of, packed_items_of
 from ashore.dynamodb.manifest import DataFile, Manifest, find_export, read_manifest
 from ashore.dynamodb.settings import Aws
 from ashore.dynamodb.storage import Storage, storage_at
@@ -120,25 +120,28 @@ class ExportSource:
     def _chunks(self, file: DataFile, lines: _Reader, after: Position | None) -> Iterator[Chunk]:
         at = _At(file.name, after)
         self._skip(file, lines, at.offset)
-        items: list[bytes] = []
-        taken = 0
-        rest = b""
-        while block := self._unzip(file, lines, block_bytes, at.lines):
-            whole = (rest + block).split(b"\n")
-            length = len(rest) + len(block)
-            rest = whole.pop()
-            length -= len(rest)
-            items += self._items(file, whole, length, at)
-            taken += length
-            if taken >= self.chunk_bytes or len(items) >= self.chunk_items:
+        pieces: list[bytes] = []
+        taken = count = 0
+        rest: list[bytes] = []
+        while block := self._unzip(file, lines, block_bytes, at.lines + count):
+            cut = block.rfind(b"\n") + 1
+            if not cut:
+                rest.append(block)
+                continue
+            whole = [*rest, block[:cut]]
+            rest = [block[cut:]]
+            pieces += whole
+            taken += sum(map(len, whole))
+            count += block.count(b"\n")
+            if taken >= self.chunk_bytes or count >= self.chunk_items:
+                items = self._items(file, b"".join(pieces), count, at)
                 yield Chunk(items=items, position=at.position(), last=False, bytes_read=taken)
-                items, taken = [], 0
-        if rest:
-            items += self._items(file, [rest], len(rest), at)
-            taken += len(rest)
+                pieces, taken, count = [], 0, 0
+        last = b"".join(rest)
+        items = self._items(file, b"".join([*pieces, last]), count + bool(last), at)
         if at.items != file.items:
             raise self._damaged(file, f"it holds {at.items} items, but the manifest says {file.items}")
-        yield Chunk(items=items, position=at.position(), last=True, bytes_read=taken)
+        yield Chunk(items=items, position=at.position(), last=True, bytes_read=taken + len(last))
 
     def _skip(self, file: DataFile, lines: _Reader, offset: int) -> None:
         left = offset
@@ -148,14 +151,17 @@ class ExportSource:
                 raise SourceChanged(file.name, f"the file ends before the position that was stored, {offset} bytes")
             left -= skipped
 
-    def _items(self, file: DataFile, lines: list[bytes], length: int, at: _At) -> list[bytes]:
-        try:
-            items = items_of(lines)
-        except BrokenLine as error:
-            raise self._damaged(file, error.problem, at.lines + error.index + 1) from error
+    def _items(self, file: DataFile, data: bytes, count: int, at: _At) -> Sequence[bytes]:
+        """The items of so many lines; the last one may be without its newline."""
+        items: Sequence[bytes] | None = packed_items_of(data, count)
+        if items is None:
+            try:
+                items = items_of(data.split(b"\n")[:count])
+            except BrokenLine as error:
+                raise self._damaged(file, error.problem, at.lines + error.index + 1) from error
         at.items += len(items)
-        at.lines += len(lines)
-        at.offset += length
+        at.lines += count
+        at.offset += len(data)
         return items
 
     def _unzip(self, file: DataFile, lines: _Reader, size: int, line: int) -> bytes:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ashore.mapping.native_library import plain_lines
+from ashore.model.packed import PackedItems
+
 _opening = b'{"Item":{'
 
 
@@ -44,6 +47,15 @@ def items_of(lines: Sequence[bytes]) -> list[bytes]:
     if items and len(items) == len(lines) and _are_items(items[0], items[-1]):
         return items
     return _parsed(lines)
+
+
+def packed_items_of(data: bytes, most: int) -> PackedItems | None:
+    """The items in whole lines, by the native library; None where it is not there, or a line is not in the plain form.
+
+    What is broken inside an item is for the encoder to reject here too, as it is for `items_of`.
+    """
+    items = plain_lines(data, most)
+    return items if items and _are_items(items[0], items[-1]) else None
 
 
 def _are_items(*items: bytes) -> bool:

@@ -8,12 +8,12 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
 from ashore.mapping.encoded import BinaryRows
 from ashore.mapping.native_plan import VERSION
+from ashore.model.packed import PackedItems
 
 REFUSALS: Final = (
     *("none", "form", "not_utf8", "no_key", "unrouted", "key", "missing", "type"),
@@ -77,12 +77,34 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         ctypes.c_char_p,
         ctypes.c_size_t,
         ctypes.c_void_p,
+        ctypes.c_void_p,
         ctypes.c_size_t,
         ctypes.c_uint32,
         ctypes.POINTER(_Outcome),
     ]
+    library.ashore_lines.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+    ]
+    library.ashore_lines.restype = ctypes.c_int64
     library.ashore_rows.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(_Output)]
     return library
+
+
+def plain_lines(data: bytes, most: int) -> PackedItems | None:
+    """The items in lines of an export, each ``{"Item":{…}}`` and a newline, without copying them.
+
+    None where the library is not there, where a line has another form, or where there are more than `most`.
+    """
+    library = find_library().library
+    if library is None or len(data) > _MOST_BYTES:
+        return None
+    starts, ends = array("I", bytes(4 * most)), array("I", bytes(4 * most))
+    count = library.ashore_lines(data, len(data), starts.buffer_info()[0], ends.buffer_info()[0], most)
+    return None if count < 0 else PackedItems(data, starts[:count], ends[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +145,13 @@ class NativeTranscoder:
 
     def encode(self, items: Sequence[bytes], *, wants_shapes: bool) -> NativeChunk | None:
         """Encode a chunk; None where the library would not: it is too large, or there was a fault."""
-        data = b"".join(items)
-        if len(data) > _MOST_BYTES:
+        packed = PackedItems.of(items)
+        if len(packed.data) > _MOST_BYTES:
             return None
-        ends = array("I", accumulate(map(len, items)))
         outcome = _Outcome()
-        address, count = ends.buffer_info()
+        (starts, count), (ends, _) = packed.starts.buffer_info(), packed.ends.buffer_info()
         status = self._library.ashore_encode(
-            self._handle, data, len(data), address if count else None, count, wants_shapes, outcome
+            self._handle, packed.data, len(packed.data), starts, ends, count, wants_shapes, outcome
         )
         if status:
             return None
