@@ -73,7 +73,11 @@ pub unsafe extern "C" fn ashore_close(encoder: *mut Encoder) {
     }
 }
 
-/// Encode the items of a chunk, which stand in `data`; `starts` and `ends` have where. Returns 0 where `outcome` was
+/// What `ashore_encode` is asked for, beside rows: shapes, and to go on with a chunk instead of beginning one.
+const SHAPES: u32 = 1;
+const GOING_ON: u32 = 2;
+
+/// Encode items of a chunk, which stand in `data`; `starts` and `ends` have where. Returns 0 where `outcome` was
 /// filled, 1 where an argument is wrong, and 2 after a fault: then nothing was encoded.
 ///
 /// # Safety
@@ -87,7 +91,7 @@ pub unsafe extern "C" fn ashore_encode(
     starts: *const u32,
     ends: *const u32,
     count: usize,
-    wants_shapes: u32,
+    flags: u32,
     outcome: *mut Outcome,
 ) -> i32 {
     if encoder.is_null()
@@ -111,7 +115,12 @@ pub unsafe extern "C" fn ashore_encode(
     }
     let places = starts.iter().zip(ends).map(|(&start, &end)| (start as usize, end as usize));
     // A panic may leave the encoder half done, never broken: it holds vectors and numbers, and `clear` empties them.
-    let run = AssertUnwindSafe(|| encoder.encode(data, places, wants_shapes != 0));
+    let run = AssertUnwindSafe(|| {
+        if flags & GOING_ON == 0 {
+            encoder.clear();
+        }
+        encoder.encode(data, places, flags & SHAPES != 0)
+    });
     if catch_unwind(run).is_err() {
         encoder.clear();
         return 2;
@@ -135,8 +144,8 @@ fn are_numbers(place: *const u32, count: usize) -> bool {
     !place.is_null() && count <= LONGEST_CHUNK && place as usize % std::mem::align_of::<u32>() == 0
 }
 
-/// Find the items in lines of an export, each `{"Item":{…}}` and a newline; fill `starts` and `ends`. Returns how many
-/// there are, -1 where a line has another form, where there are more than `capacity`, or where an argument is wrong.
+/// Find the items in the lines of an export that stand in `data` from `from` to `to`, each `{"Item":{…}}` and a newline;
+/// fill `starts` and `ends`. Returns how many there are, -1 where a line has another form, where there are more than `capacity`, or where an argument is wrong.
 ///
 /// # Safety
 /// `data` points to `length` readable bytes; `starts` and `ends` each to `capacity` aligned numbers, which are written.
@@ -144,10 +153,15 @@ fn are_numbers(place: *const u32, count: usize) -> bool {
 pub unsafe extern "C" fn ashore_lines(
     data: *const u8,
     length: usize,
+    from: usize,
+    to: usize,
     starts: *mut u32,
     ends: *mut u32,
     capacity: usize,
 ) -> i64 {
+    if from > to || to > length {
+        return -1;
+    }
     if data.is_null() || length > LONGEST_CHUNK || !are_numbers(starts, capacity) || !are_numbers(ends, capacity) {
         return -1;
     }
@@ -156,7 +170,7 @@ pub unsafe extern "C" fn ashore_lines(
     // SAFETY: neither null nor unaligned, and the caller says that so much is there, and nobody else's meanwhile.
     let (starts, ends) =
         unsafe { (slice::from_raw_parts_mut(starts, capacity), slice::from_raw_parts_mut(ends, capacity)) };
-    match catch_unwind(AssertUnwindSafe(|| plain_lines(data, starts, ends))) {
+    match catch_unwind(AssertUnwindSafe(|| plain_lines(&data[..to], from, starts, ends))) {
         Ok(Some(count)) => count as i64,
         _ => -1,
     }

@@ -17,10 +17,10 @@ fn newline(data: &[u8], mut at: usize) -> Option<usize> {
     data.get(at..)?.iter().position(|&byte| byte == b'\n').map(|place| at + place)
 }
 
-/// Write where the item of each line starts and ends; returns how many there are. None where a line is not exactly in
+/// Write where the item of each line from `from` on starts and ends; returns how many there are. None where a line is not exactly in
 /// this form, does not end in a newline, or is one more than there are places for.
-pub fn plain_lines(data: &[u8], starts: &mut [u32], ends: &mut [u32]) -> Option<usize> {
-    let mut at = 0;
+pub fn plain_lines(data: &[u8], from: usize, starts: &mut [u32], ends: &mut [u32]) -> Option<usize> {
+    let mut at = from;
     let mut count = 0;
     while at < data.len() {
         let end = newline(data, at)?;
@@ -44,12 +44,12 @@ mod tests {
     fn items_are_found_in_plain_lines_only() {
         let data = b"{\"Item\":{}}\n{\"Item\":{\"a\":{\"S\":\"b\"}}}\n";
         let (mut starts, mut ends) = ([0; 3], [0; 3]);
-        assert_eq!(Some(2), plain_lines(data, &mut starts, &mut ends));
+        assert_eq!(Some(2), plain_lines(data, 0, &mut starts, &mut ends));
         assert_eq!(b"{}", &data[starts[0] as usize..ends[0] as usize]);
         assert_eq!(b"{\"a\":{\"S\":\"b\"}}", &data[starts[1] as usize..ends[1] as usize]);
-        assert_eq!(None, plain_lines(data, &mut [0; 1], &mut [0; 1]));
+        assert_eq!(None, plain_lines(data, 0, &mut [0; 1], &mut [0; 1]));
         for other in ["{\"Item\":{}}", "{\"Item\": {}}\n", "\n", "{\"Item\":{}\n", "{\"Item\":{\n}}\n"] {
-            assert_eq!(None, plain_lines(other.as_bytes(), &mut starts, &mut ends), "{other}");
+            assert_eq!(None, plain_lines(other.as_bytes(), 0, &mut starts, &mut ends), "{other}");
         }
     }
 }

@@ -67,6 +67,7 @@ pub struct Encoder {
     pub refused: Vec<u32>,
     /// By item: what is equal for items of one shape, 0 for a refused one.
     pub shapes: Vec<u64>,
+    seen: usize,
     scratch: Scratch,
 }
 
@@ -81,6 +82,7 @@ impl Encoder {
             by_refusal: [0; KINDS],
             refused: Vec::new(),
             shapes: Vec::new(),
+            seen: 0,
             scratch: Scratch::default(),
         }
     }
@@ -95,12 +97,14 @@ impl Encoder {
         self.by_refusal = [0; KINDS];
         self.refused.clear();
         self.shapes.clear();
+        self.seen = 0;
     }
 
-    /// Encode the items of a chunk, which stand in `data` at these places.
+    /// Encode items of a chunk, which stand in `data` at these places; what they become is added to what is there.
     pub fn encode(&mut self, data: &[u8], places: impl Iterator<Item = (usize, usize)>, wants_shapes: bool) {
-        self.clear();
-        for (place, (start, end)) in places.enumerate() {
+        for (start, end) in places {
+            let place = self.seen;
+            self.seen += 1;
             let item = data.get(start..end).unwrap_or(&[]);
             let shape = match self.item(item) {
                 Ok(slot) => {

@@ -13,11 +13,12 @@ from typing import Any, BinaryIO, Protocol, cast
 from isal import igzip, igzip_lib
 
 from ashore.dynamodb.errors import ExportDamaged, SourceChanged, StorageFailed
-from ashore.dynamodb.lines import BrokenLine, items_of, packed_items_of
+from ashore.dynamodb.lines import BrokenLine, items_of, pack_of
 from ashore.dynamodb.manifest import DataFile, Manifest, find_export, read_manifest
 from ashore.dynamodb.settings import Aws
 from ashore.dynamodb.storage import Storage, storage_at
 from ashore.model.chunk import Chunk, Estimate, Position, Unit
+from ashore.model.packed import Pack, PackedItems
 
 block_bytes = 256 * 1024
 """Decompressed bytes that are split into lines at once: small enough to stay in a core's cache."""
@@ -120,28 +121,28 @@ class ExportSource:
     def _chunks(self, file: DataFile, lines: _Reader, after: Position | None) -> Iterator[Chunk]:
         at = _At(file.name, after)
         self._skip(file, lines, at.offset)
-        pieces: list[bytes] = []
+        parts: list[Sequence[bytes] | Pack] = []
         taken = count = 0
-        rest: list[bytes] = []
-        while block := self._unzip(file, lines, block_bytes, at.lines + count):
-            cut = block.rfind(b"\n") + 1
-            if not cut:
-                rest.append(block)
+        rest = b""
+        while block := self._unzip(file, lines, block_bytes, at.lines):
+            first, last = block.find(b"\n") + 1, block.rfind(b"\n") + 1
+            if not last:
+                rest += block
                 continue
-            whole = [*rest, block[:cut]]
-            rest = [block[cut:]]
-            pieces += whole
-            taken += sum(map(len, whole))
-            count += block.count(b"\n")
+            for data, start, end in ((rest + block[:first], 0, len(rest) + first), (block, first, last)):
+                if start < end:
+                    parts.append(self._part(file, data, (start, end), at))
+                    count += len(parts[-1])
+            taken += len(rest) + last
+            rest = block[last:]
             if taken >= self.chunk_bytes or count >= self.chunk_items:
-                items = self._items(file, b"".join(pieces), count, at)
-                yield Chunk(items=items, position=at.position(), last=False, bytes_read=taken)
-                pieces, taken, count = [], 0, 0
-        last = b"".join(rest)
-        items = self._items(file, b"".join([*pieces, last]), count + bool(last), at)
+                yield Chunk(items=_together(parts), position=at.position(), last=False, bytes_read=taken)
+                parts, taken, count = [], 0, 0
+        if rest:
+            parts.append(self._part(file, rest, (0, len(rest)), at))
         if at.items != file.items:
             raise self._damaged(file, f"it holds {at.items} items, but the manifest says {file.items}")
-        yield Chunk(items=items, position=at.position(), last=True, bytes_read=taken + len(last))
+        yield Chunk(items=_together(parts), position=at.position(), last=True, bytes_read=taken + len(rest))
 
     def _skip(self, file: DataFile, lines: _Reader, offset: int) -> None:
         left = offset
@@ -151,17 +152,22 @@ class ExportSource:
                 raise SourceChanged(file.name, f"the file ends before the position that was stored, {offset} bytes")
             left -= skipped
 
-    def _items(self, file: DataFile, data: bytes, count: int, at: _At) -> Sequence[bytes]:
-        """The items of so many lines; the last one may be without its newline."""
-        items: Sequence[bytes] | None = packed_items_of(data, count)
-        if items is None:
+    def _part(self, file: DataFile, data: bytes, place: tuple[int, int], at: _At) -> Sequence[bytes] | Pack:
+        """The items of the lines at this place; the file's last may be without its newline."""
+        start, end = place
+        items: Sequence[bytes] | Pack | None = pack_of(data, start, end)
+        if items is not None:
+            count = len(items)
+        else:
+            lines = data[start:end].removesuffix(b"\n").split(b"\n")
+            count = len(lines)
             try:
-                items = items_of(data.split(b"\n")[:count])
+                items = items_of(lines)
             except BrokenLine as error:
                 raise self._damaged(file, error.problem, at.lines + error.index + 1) from error
         at.items += len(items)
         at.lines += count
-        at.offset += len(data)
+        at.offset += end - start
         return items
 
     def _unzip(self, file: DataFile, lines: _Reader, size: int, line: int) -> bytes:
@@ -182,6 +188,11 @@ class ExportSource:
 
     def _damaged(self, file: DataFile, problem: str, line: int | None = None) -> ExportDamaged:
         return ExportDamaged(self.describe().location, f"data/{file.name}", problem, line)
+
+
+def _together(parts: Sequence[Sequence[bytes] | Pack]) -> Sequence[bytes]:
+    packs = [part for part in parts if isinstance(part, Pack)]
+    return PackedItems(packs) if packs and len(packs) == len(parts) else [item for part in parts for item in part]
 
 
 class _At:

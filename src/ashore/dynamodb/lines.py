@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ashore.mapping.native_library import plain_lines
-from ashore.model.packed import PackedItems
+from ashore.model.packed import Pack
 
 _opening = b'{"Item":{'
 
@@ -49,13 +49,16 @@ def items_of(lines: Sequence[bytes]) -> list[bytes]:
     return _parsed(lines)
 
 
-def packed_items_of(data: bytes, most: int) -> PackedItems | None:
+def pack_of(data: bytes, start: int, end: int) -> Pack | None:
     """The items in whole lines, by the native library; None where it is not there, or a line is not in the plain form.
 
     What is broken inside an item is for the encoder to reject here too, as it is for `items_of`.
     """
-    items = plain_lines(data, most)
-    return items if items and _are_items(items[0], items[-1]) else None
+    pack = plain_lines(data, start, end)
+    if not pack:
+        return None
+    places = ((pack.starts[at], pack.ends[at]) for at in (0, -1))
+    return pack if _are_items(*(data[one:other] for one, other in places)) else None
 
 
 def _are_items(*items: bytes) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ashore.mapping.encoded import BinaryRows
 from ashore.mapping.native_plan import VERSION
-from ashore.model.packed import PackedItems
+from ashore.model.packed import Pack, PackedItems
 
 REFUSALS: Final = (
     *("none", "form", "not_utf8", "no_key", "unrouted", "key", "missing", "type"),
@@ -23,6 +23,11 @@ REFUSALS: Final = (
 
 _MOST_BYTES: Final = 1 << 29
 """Bytes that are given to the library at once; what is more is encoded in Python."""
+
+_SHORTEST_LINE: Final = 32
+"""Bytes: a line whose item has one attribute of one character, and a key, is longer."""
+_SHAPES: Final = 1
+_GOING_ON: Final = 2
 
 
 class _Outcome(ctypes.Structure):
@@ -85,6 +90,8 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.ashore_lines.argtypes = [
         ctypes.c_char_p,
         ctypes.c_size_t,
+        ctypes.c_size_t,
+        ctypes.c_size_t,
         ctypes.c_void_p,
         ctypes.c_void_p,
         ctypes.c_size_t,
@@ -94,17 +101,19 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def plain_lines(data: bytes, most: int) -> PackedItems | None:
-    """The items in lines of an export, each ``{"Item":{…}}`` and a newline, without copying them.
+def plain_lines(data: bytes, start: int, end: int) -> Pack | None:
+    """The items in the lines of an export from `start` to `end`, each ``{"Item":{…}}`` and a newline.
 
-    None where the library is not there, where a line has another form, or where there are more than `most`.
+    None where the library is not there, or where a line has another form.
     """
     library = find_library().library
     if library is None or len(data) > _MOST_BYTES:
         return None
+    most = (end - start) // _SHORTEST_LINE + 1
     starts, ends = array("I", bytes(4 * most)), array("I", bytes(4 * most))
-    count = library.ashore_lines(data, len(data), starts.buffer_info()[0], ends.buffer_info()[0], most)
-    return None if count < 0 else PackedItems(data, starts[:count], ends[:count])
+    address, other = starts.buffer_info()[0], ends.buffer_info()[0]
+    count = library.ashore_lines(data, len(data), start, end, address, other, most)
+    return None if count < 0 else Pack(data, starts[:count], ends[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +154,19 @@ class NativeTranscoder:
 
     def encode(self, items: Sequence[bytes], *, wants_shapes: bool) -> NativeChunk | None:
         """Encode a chunk; None where the library would not: it is too large, or there was a fault."""
-        packed = PackedItems.of(items)
-        if len(packed.data) > _MOST_BYTES:
-            return None
+        packs = PackedItems.of(items).packs
         outcome = _Outcome()
-        (starts, count), (ends, _) = packed.starts.buffer_info(), packed.ends.buffer_info()
-        status = self._library.ashore_encode(
-            self._handle, packed.data, len(packed.data), starts, ends, count, wants_shapes, outcome
-        )
-        if status:
-            return None
+        flags = _SHAPES if wants_shapes else 0
+        for pack in packs:
+            if len(pack.data) > _MOST_BYTES:
+                return None
+            (starts, count), (ends, _) = pack.starts.buffer_info(), pack.ends.buffer_info()
+            status = self._library.ashore_encode(
+                self._handle, pack.data, len(pack.data), starts, ends, count, flags, outcome
+            )
+            if status:
+                return None
+            flags |= _GOING_ON
         return NativeChunk(
             rows=self._rows(),
             by_slot=_numbers(outcome.by_slot, outcome.slots),
