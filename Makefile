@@ -19,7 +19,7 @@ RUNS ?= 10
 SEED ?= 1
 LONGEST_MODULE := 400
 
-.PHONY: help demo test check format venv test-oldest clean
+.PHONY: help demo test check format venv test-oldest native test-native fuzz clean
 
 help:
 	@echo 'make demo         a table crosses into PostgreSQL on this machine, and is proved equal'
@@ -28,6 +28,8 @@ help:
 	@echo 'make format       put format and order of imports right'
 	@echo 'make venv         make .venv with all that the tests and checks need'
 	@echo 'make test-oldest  some tests with the oldest versions that pyproject.toml allows'
+	@echo 'make native       build the native path into .venv; needs cargo'
+	@echo 'make test-native  that, and the tests that it changes'
 	@echo 'make clean        remove what these made'
 
 demo: $(VENV)/.local
@@ -55,6 +57,27 @@ test-oldest: $(OLDEST)/.dev
 	$(OLDEST)/bin/python -m pytest -m "not slow and not needs_debian_postgres and not needs_dynamodb_local" \
 		-W default tests/unit tests/integration/test_local_postgres.py tests/integration/test_local_dynamodb.py $(ARGS)
 
+# The native path, into the environment of the tests; `pip uninstall ashore-native` takes it out again.
+native: $(VENV)/.dev
+	@command -v cargo >/dev/null || { echo 'make native needs cargo. Debian and Ubuntu: apt install cargo.' \
+		'macOS: brew install rust. Everything works without it, more slowly.'; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./native
+
+# What the native path has a part in: its own tests (none of which may be missing), reading, loads, verification, sync.
+NATIVE_TESTS := tests/unit/test_native_encoder.py tests/unit/test_native_hostile.py tests/integration/test_native_postgres.py \
+	tests/integration/test_native_load.py
+ALSO_NATIVE := tests/unit/test_dynamodb_export.py tests/integration/test_load_rows.py tests/integration/test_verify_export.py
+test-native: native
+	cd native && cargo test --quiet --offline
+	$(BIN)/python -m pytest -m 'needs_native and not slow' --durations=$(SLOWEST) $(NATIVE_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' $(ALSO_NATIVE) $(ARGS)
+
+# Mutated items on the native path, as many as one likes: make fuzz CASES=10000000 SEED=7
+CASES ?= 100000
+fuzz: native
+	ASHORE_FUZZ_CASES=$(CASES) ASHORE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -s --timeout 0 -m needs_native \
+		tests/unit/test_native_hostile.py $(ARGS)
+
 # Random histories and kills of a sync, as many as one likes: make chaos RUNS=10000 SEED=7
 .PHONY: chaos
 chaos: $(VENV)/.dev
@@ -69,7 +92,7 @@ planted: $(VENV)/.dev
 endif
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf native/target $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # The stamps make set-up run again when what is to be installed has changed, and only then.
 $(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -65,7 +65,7 @@ class MemoryTable:
 
     def put(self, item: Item) -> bool:
         """Write an item; False where it was there just so."""
-        return self._write(self._key(item), json.dumps(item).encode())
+        return self._write(self._key(item), json.dumps(item, separators=(",", ":")).encode())
 
     def delete(self, partition: str, sort: str, *, is_expiry: bool = False) -> bool:
         """Delete an item; False where there was none."""

@@ -7,6 +7,7 @@
 //! item and table, 64 KB; what is gathered beside them for one item is at most 32 times its bytes.
 
 #![deny(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
 
 #[allow(unsafe_code)] // the C interface; each use has its reason
 pub mod boundary;

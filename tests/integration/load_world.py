@@ -82,7 +82,7 @@ class MakeEncoding:
 
 
 def raw(item: dict[str, Any]) -> bytes:
-    return json.dumps(item).encode()
+    return json.dumps(item, separators=(",", ":")).encode()
 
 
 def a_customer(number: int, **attributes: Any) -> dict[str, Any]:

@@ -79,11 +79,13 @@ class NativeEncoder:
 
     def encode(self, items: Sequence[bytes]) -> Encoded:
         """Encode a chunk; see `Encoder.encode`."""
-        chunk = None
-        if self.transcoder is not None and items:
-            chunk = self.transcoder.encode(items, wants_shapes=self._wants_shapes)
-        if chunk is None:
+        if self.transcoder is None or not items:
             return self._rest.encode(items)
+        chunk = self.transcoder.encode(items, wants_shapes=self._wants_shapes)
+        if chunk is None:
+            batch = self._rest.encode(items)
+            batch.refused = {"fault": len(items)}
+            return batch
         batch = self._rest.encode([items[place] for place in chunk.refused])
         batch.native_items, batch.refused = len(items) - len(chunk.refused), chunk.by_refusal
         self._add(chunk, batch)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+import psycopg
+
 from ashore.config.settings import Resolved
 from ashore.dynamodb.access import check_access as check_source_access
 from ashore.dynamodb.export import ExportSource
@@ -14,10 +16,12 @@ from ashore.dynamodb.table import TableInfo
 from ashore.errors import AshoreError, Problem, ProblemsError
 from ashore.ledger.schema import check_ledger
 from ashore.mapping.declared import PlanReference
+from ashore.mapping.native import path_in_use
 from ashore.mapping.plan import Plan
 from ashore.pipeline.check_items import advice_on, first_items
 from ashore.pipeline.check_tables import check_tables
 from ashore.pipeline.project import Items, item_source, plan_of
+from ashore.postgres.binary import misfit_entities
 from ashore.postgres.connect import connect, server_of
 from ashore.postgres.errors import translated
 from ashore.postgres.server import check_access as check_server_access
@@ -78,7 +82,8 @@ def check_project(resolved: Resolved) -> CheckReport:
         problems=resolved.problems,
     )
     plan, declarations = _declarations(resolved)
-    return CheckReport(parts=(config, declarations, _postgres(resolved, plan), _source(resolved, plan)))
+    server, source = _postgres(resolved, plan), _source(resolved, plan)
+    return CheckReport(parts=(config, declarations, server, source, _encoding(resolved, plan)))
 
 
 def _declarations(resolved: Resolved) -> tuple[Plan | None, CheckPart]:
@@ -116,6 +121,27 @@ def _postgres(resolved: Resolved, plan: Plan | None) -> CheckPart:
         if not problems:
             problems += _problems_of(error, "postgres")
     return CheckPart(name=name, facts=tuple(facts), problems=tuple(problems), advice=advice)
+
+
+def _encoding(resolved: Resolved, plan: Plan | None) -> CheckPart:
+    """Which path turns items into rows, and why; none of it keeps anything from working."""
+    name, address = "encoding", resolved.settings.postgres
+    if plan is None:
+        return CheckPart(name=name, not_checked="there are no declarations to look at")
+    path = path_in_use(plan)
+    if not path.is_native and not path.left_out:
+        return CheckPart(name=name, facts=(f"in Python, text COPY: {path.because}",))
+    left_out = dict(path.left_out)
+    if address is not None:
+        try:
+            with connect(address.reveal(), application_name="ashore check", autocommit=True) as conn:
+                left_out |= misfit_entities(conn, plan)
+        except (AshoreError, psycopg.Error):
+            pass  # the part about PostgreSQL tells it
+    native = [entity for entity in plan.entities if entity not in left_out]
+    facts = [f"native, binary COPY, by {path.because}: {', '.join(native) or 'no entity'}"]
+    facts += [f"in Python, text COPY: {entity}, since {why}" for entity, why in left_out.items()]
+    return CheckPart(name=name, facts=tuple(facts))
 
 
 def _source(resolved: Resolved, plan: Plan | None) -> CheckPart:

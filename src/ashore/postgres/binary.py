@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from ashore.mapping.encoded import Encoder
-from ashore.mapping.native import NativeEncoder
+from ashore.mapping.native import NativeEncoder, fastest_encoder
+from ashore.mapping.plan import Plan
 from ashore.postgres.connect import Conn
-from ashore.postgres.names import TableName
+from ashore.postgres.names import TableName, table_name
+from ashore.postgres.tables import current_schema
 
 _TYPES: Final = """
     WITH RECURSIVE base AS (
@@ -51,3 +53,18 @@ def misfits(conn: Conn, encoder: NativeEncoder, targets: Mapping[str, TableName]
                 wanted = " or ".join(sorted(fitting))
                 found.setdefault(name, f"column {column!r} of table {targets[name]} is {kind}, not {wanted}")
     return found
+
+
+def misfit_entities(conn: Conn, plan: Plan) -> dict[str, str]:
+    """Entities of a declaration whose tables do not take binary rows, and why; of those that the native path reads."""
+    encoder = fastest_encoder(plan)
+    if not isinstance(encoder, NativeEncoder):
+        return {}
+    schema = current_schema(conn)
+    owner = {table.fullname: entity.name for entity in plan.entities.values() for table in entity.tables}
+    tables = {
+        table.fullname: table_name(table, default_schema=schema)
+        for entity in plan.entities.values()
+        for table in entity.tables
+    }
+    return {owner[name]: because for name, because in misfits(conn, encoder, tables).items()}
