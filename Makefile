@@ -66,7 +66,7 @@ native: $(VENV)/.dev
 # What the native path has a part in: its own tests (none of which may be missing), reading, loads, verification, sync.
 NATIVE_TESTS := tests/unit/test_native_encoder.py tests/unit/test_native_hostile.py tests/integration/test_native_postgres.py \
 	tests/integration/test_native_load.py
-ALSO_NATIVE := tests/unit/test_dynamodb_export.py tests/integration/test_load_rows.py tests/integration/test_verify_export.py
+ALSO_NATIVE := tests/unit/test_dynamodb_export.py tests/integration/test_verify_export.py tests/integration/test_sync_laws.py
 test-native: native
 	cd native && cargo test --quiet --offline
 	$(BIN)/python -m pytest -m 'needs_native and not slow' --durations=$(SLOWEST) $(NATIVE_TESTS) $(ARGS)

@@ -57,6 +57,8 @@ def test_check_finds_nothing_wrong_with_a_good_project(shop: Any, make: Any) -> 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "no problems" in done.stdout
     assert 0 == report["problems"]
+    (encoding,) = [part for part in report["parts"] if part["name"] == "encoding"]
+    assert encoding["facts"][0].startswith(("in Python, text COPY: ashore-native", "native, binary COPY, by "))
     assert shop.is_untouched()
 
 

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from ashore.mapping.native_library import find_library
+
 _DOCUMENTED = {
     *("items", "items_per_s", "mb_per_s", "format", "limit_rows_per_s", "ratio", "ratio_plain_copy", "gunzip_us"),
+    *("transcode_items_per_s", "encode_items_per_s", "python_path_ratio", "refused_share", "refused"),
     *("key_build_s", "peak_rss_mb", "verify_items_per_s", "versions", "machine"),
 }
 
@@ -37,6 +40,10 @@ def test_load_prints_every_figure_with_its_limit(tmp_path: Path, profile: str, r
     assert 0 < found["ratio"] < 1.5
     assert 0 < found["ratio_plain_copy"] < 1.5
     assert 0 < found["gunzip_us"] < 1_000
+    is_native = find_library().library is not None
+    assert ("binary" if is_native else "text") == found["format"]
+    assert is_native == (found["transcode_items_per_s"] is not None) == (found["python_path_ratio"] is not None)
+    assert found["refused_share"] is None or 0 <= found["refused_share"] < 0.02
     assert 20 < found["peak_rss_mb"] < 2_000
     assert all(found[name] > 0 for name in ("items_per_s", "mb_per_s", "limit_rows_per_s", "verify_items_per_s"))
     assert {"ashore", "commit", "python", "postgres", "msgspec", "psycopg"} <= found["versions"].keys()

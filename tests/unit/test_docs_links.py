@@ -14,6 +14,7 @@ import typer
 from tests.acceptance.docs_pages import DOCS, Page, commands_of, pages, read_page
 
 from ashore.cli import app, local_commands
+from ashore.mapping.native_library import REFUSALS
 from ashore.mapping.reasons import explanations
 
 every_page: Final = pages()
@@ -41,6 +42,12 @@ def test_every_page_is_on_the_map() -> None:
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in read_page(DOCS / "README.md").links}
 
     assert [] == sorted(str(path) for path in set(DOCS.rglob("*.md")) - linked - {DOCS / "README.md"})
+
+
+def test_every_kind_of_refusal_is_listed() -> None:
+    text = (DOCS / "how-to" / "use-the-native-path.md").read_text(encoding="utf-8")
+
+    assert list(REFUSALS[1:]) == re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
 
 
 def test_every_reason_is_listed_with_its_meaning() -> None:

@@ -157,6 +157,10 @@ def _show(outcome: LoadOutcome, *, as_json: bool) -> None:
     keys = f"keys and indexes {duration(report.key_build_seconds)}"
     took = f"{duration(report.seconds)} (rows {duration(report.row_seconds)}, {keys}), {pace}{units}"
     out.print(f"\nLoaded {report.source}: {report.items:,} items in {took}", markup=False)
+    left = sum(report.refused.values())
+    if report.native_items or left:
+        share = left / (report.native_items + left)
+        out.print(f"The native path left {share:.2%} of this run's items to Python", markup=False)
     ahead = "Go on with: ashore sync run" if outcome.is_captured else "Prove it with: ashore verify"
     out.print(ahead, markup=False)
 
