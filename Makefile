@@ -67,9 +67,10 @@ native: $(VENV)/.dev
 NATIVE_TESTS := tests/unit/test_native_encoder.py tests/unit/test_native_hostile.py tests/integration/test_native_postgres.py \
 	tests/integration/test_native_load.py
 ALSO_NATIVE := tests/unit/test_dynamodb_export.py tests/integration/test_verify_export.py tests/integration/test_sync_laws.py
+NATIVE_SELECT ?= needs_native and not slow
 test-native: native
 	cd native && cargo test --quiet --offline
-	$(BIN)/python -m pytest -m 'needs_native and not slow' --durations=$(SLOWEST) $(NATIVE_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m '$(NATIVE_SELECT)' --durations=$(SLOWEST) $(NATIVE_TESTS) $(ARGS)
 	$(BIN)/python -m pytest -m 'not slow' $(ALSO_NATIVE) $(ARGS)
 
 # Mutated items on the native path, as many as one likes: make fuzz CASES=10000000 SEED=7
