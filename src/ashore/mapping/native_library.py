@@ -60,7 +60,7 @@ def find_library() -> Availability:
     try:
         module = importlib.import_module("ashore_native")
     except ImportError:
-        return Availability(None, "ashore-native is not installed (pip install 'ashore[native]')")
+        return Availability(None, "ashore-native is not installed (pip install 'ashore[native]', or make native)")
     path = Path(str(module.library))
     try:
         library = ctypes.CDLL(str(path))
