@@ -60,7 +60,6 @@ class ChunkWriter:
         with self.conn.transaction():
             units.advance(self.conn, load=self.load, run=self.run, unit=unit, chunks=chunks, chunk=chunk)
             landed = merged(list(self._land(chunk.items, encoded)))
-            landed.refused = encoded.refused
             if sum(landed.counts.values()) != len(chunk.items):
                 raise CountMismatch(
                     where=f"a chunk of {unit}", expected=len(chunk.items), actual=sum(landed.counts.values())
@@ -74,6 +73,7 @@ class ChunkWriter:
             )
             if landed.rejected and self.keep_rejected:
                 rejected.keep_rejected(self.conn, load=self.load, source=self.source, rejected=landed.rejected)
+            landed.refused = encoded.refused
             if on_encoded is not None:
                 on_encoded(landed)
         return landed
