@@ -19,7 +19,8 @@ from ashore.ledger.schema import found_version
 from ashore.load.errors import UnknownEntity
 from ashore.mapping.declared import PlanReference, load_plan
 from ashore.mapping.plan import Plan
-from ashore.postgres.connect import connect, server_of
+from ashore.postgres.address import server_of
+from ashore.postgres.connect import connect
 from ashore.postgres.errors import translated
 
 Items = TableSource | ExportSource
