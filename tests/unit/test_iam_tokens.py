@@ -298,7 +298,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_tls_is_verified_in_full_with_amazons_authorities(home: Path) -> None:
-    with pytest.raises(AuthoritiesMissing, match="fetch_bundle"):
+    with pytest.raises(AuthoritiesMissing, match="fetch-ca"):
         dialling(parse(f"postgresql+iam://app@{HOST}/court"))
     bundle = home / "cache" / "ashore" / "rds-global-bundle.pem"
     bundle.parent.mkdir(parents=True)

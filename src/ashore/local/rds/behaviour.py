@@ -32,10 +32,15 @@ class MovableClock:
 
     def __init__(self) -> None:
         self._ahead = 0.0
+        self._stopped_at: float | None = None
 
     def __call__(self) -> float:
         """Seconds since 1970."""
-        return time.time() + self._ahead
+        return (time.time() if self._stopped_at is None else self._stopped_at) + self._ahead
+
+    def stop(self) -> None:
+        """Let time pass by `move` alone from now on."""
+        self._stopped_at = time.time()
 
     def move(self, seconds: float) -> None:
         """Let so much time pass at once."""

@@ -76,7 +76,7 @@ class AuthoritiesMissing(IamError):
 
     def hint(self) -> str:
         return (
-            "`ashore.postgres.iam.authorities.fetch_bundle()` fetches the bundle once; or name a file with sslrootcert=PATH"
+            "`ashore connect --fetch-ca` fetches the bundle once; or name a file with sslrootcert=PATH"
             " (sslrootcert=system for RDS Proxy, whose certificates are public)"
         )
 
