@@ -21,6 +21,7 @@ from ashore.cli import (
     cmd_rejects,
     cmd_status,
     cmd_sync,
+    cmd_users,
     cmd_verify,
     local_commands,
 )
@@ -67,6 +68,7 @@ cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)
 cmd_policy.register(app)
+cmd_users.register(app)
 cmd_local.register(app)
 local_commands.register_bench(app)
 

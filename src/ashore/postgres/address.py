@@ -18,6 +18,11 @@ def server_of(dsn: str) -> str:
     return f"{host}:{settings.get('port', '5432')}/{settings.get('dbname', '')}"
 
 
+def host_of(dsn: str) -> str:
+    """The host's name in an address; empty for a socket."""
+    return resolved(parse(dsn).parameters).get("host", "")
+
+
 def resolved(parameters: Mapping[str, str]) -> dict[str, str]:
     """These parameters, and those that libpq would take from its environment variables where they say nothing."""
     from_environment = {
