@@ -15,6 +15,7 @@ from ashore.cli import (
     cmd_assess,
     cmd_check,
     cmd_config,
+    cmd_connect,
     cmd_load,
     cmd_local,
     cmd_policy,
@@ -68,6 +69,7 @@ cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)
 cmd_policy.register(app)
+cmd_connect.register(app)
 cmd_users.register(app)
 cmd_local.register(app)
 local_commands.register_bench(app)

@@ -131,6 +131,6 @@ class TokenRefused(IamError):
 
     def hint(self) -> str:
         return (
-            "the role needs rds_iam (GRANT rds_iam TO it), the IAM identity needs rds-db:connect on the resource id"
+            "the role needs rds_iam (`ashore users check`), the IAM identity needs rds-db:connect on the resource id"
             " (cluster-… or db-…, not the name), the database needs IAM authentication on, and the clock must be right"
         )
