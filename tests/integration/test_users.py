@@ -295,9 +295,33 @@ def test_the_policies_let_each_in_as_themselves_alone(database: Database) -> Non
         database.login("migrator")
 
 
+def test_the_budget_of_connections_is_held_by_the_server_and_checked_against_it(database: Database) -> None:
+    declared = database.file.read_text()
+    app = database.role("application")
+    database.file.write_text(f"{declared}[connections]\n{app} = {{ clients = 1, each = 2 }}\n")
+    done = database.apply()
+    assert () == done.plan.findings
+    seats = 50 - 3
+    assert (2, seats) == (done.plan.connections, done.plan.seats)
+    too_many = pytest.raises(psycopg.OperationalError, match=f'too many connections for role "{app}"')
+    with database.login("application"), database.login("application"), too_many:
+        database.login("application")
+
+    database.file.write_text(f"{declared}[connections]\n{app} = {{ clients = 300, each = 1 }}\n")
+    assert [
+        f"300 connections may be needed ({app} 300 × 1), and the server has {seats}",
+        f"300 clients of {app} may log in within one second",
+    ] == [one.what for one in database.plan().plan.findings]
+
+    database.file.write_text(declared)
+    assert [f'ALTER ROLE "{app}" CONNECTION LIMIT -1'] == [one.sql for one in database.plan().plan.statements]
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
+        ('[roles]\nm = "migrator"\n[connections]\nm = { clients = 0, each = 1 }', "connections.m: must say clients"),
+        ('[roles]\nm = "migrator"\n[connections]\nx = { clients = 1, each = 1 }', "connections.x: is no declared"),
         ("", "roles: is missing"),
         ('[roles]\napp = "application"', "exactly one role is the migrator"),
         ('[roles]\napp = "owner"\nm = "migrator"', "roles.app: is of no known kind"),

@@ -97,6 +97,8 @@ def _show(found: UsersPlan, *, as_json: bool) -> None:
         print_json(found.as_json())
         return
     say(f"-- {found.server}: {'as declared' if not found.plan.statements else 'what makes it as declared'}")
+    if found.plan.connections:
+        say(f"-- connections: {found.plan.connections:,} may be open at once, of {found.plan.seats:,}")
     for statement in found.plan.statements:
         say(f"{statement.sql};  -- {statement.because}".replace("\n", " "))
     for finding in found.plan.findings:

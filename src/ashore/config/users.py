@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -14,7 +14,7 @@ from ashore.errors import Problem, SettingsError
 FILE_NAME: Final = "users.toml"
 Kind = Literal["application", "read-only", "migrator", "person"]
 _kinds: Final[tuple[str, ...]] = get_args(Kind)
-_known: Final = frozenset({"schemas", "protected", "resource_id", "account", "region", "roles"})
+_known: Final = frozenset({"schemas", "protected", "resource_id", "account", "region", "roles", "connections"})
 _resource_id: Final = re.compile(r"(cluster|db|prx)-[A-Za-z0-9]+")
 _longest_name: Final = 63
 
@@ -28,6 +28,19 @@ class DeclaredRole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """What a role needs at most: so many clients (processes, or a function's concurrency), a pool each."""
+
+    clients: int
+    each: int
+
+    @property
+    def most(self) -> int:
+        """All of them together."""
+        return self.clients * self.each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
     """Everybody who may use a database.
 
@@ -35,12 +48,14 @@ class Users:
         roles: In the order of the file; one of them is the migrator, which owns what is in the schemas.
         schemas: Where they may do what their kind says.
         protected: Tables that an application reads but does not write, such as Alembic's own.
+        connections: Role → how many it needs; roles that are not in it have no limit of their own.
         resource_id, account, region: What policies name the database by; None where only the SQL is wanted.
     """
 
     roles: tuple[DeclaredRole, ...]
     schemas: tuple[str, ...] = ("public",)
     protected: frozenset[str] = frozenset({"alembic_version"})
+    connections: Mapping[str, Connections] = field(default_factory=dict)
     resource_id: str | None = None
     account: str | None = None
     region: str | None = None
@@ -82,6 +97,7 @@ class _Reader:
             roles=roles,
             schemas=tuple(self._texts("schemas", ["public"])),
             protected=frozenset(self._texts("protected", ["alembic_version"])),
+            connections=self._connections({role.name for role in roles}),
             resource_id=self._text("resource_id"),
             account=self._text("account"),
             region=self._text("region"),
@@ -111,6 +127,20 @@ class _Reader:
             hint = "declare one: it owns the tables, and what it makes is granted to the others"
             self._wrong("roles", "exactly one role is the migrator", hint)
         return tuple(roles)
+
+    def _connections(self, roles: Collection[str]) -> dict[str, Connections]:
+        declared = self._document.get("connections", {})
+        found = {}
+        for name, given in declared.items() if isinstance(declared, dict) else [("", declared)]:
+            match given:
+                case {"clients": int(clients), "each": int(each)} if clients > 0 < each and len(given) == 2:
+                    found[name] = Connections(clients=clients, each=each)
+                case _:
+                    hint = "as in app = { clients = 100, each = 1 }"
+                    self._wrong(f"connections.{name}", "must say clients and each, both whole numbers", hint)
+            if name not in roles:
+                self._wrong(f"connections.{name}", "is no declared role", "declare it in [roles]")
+        return found
 
     def _texts(self, name: str, default: list[str]) -> list[str]:
         given = self._document.get(name, default)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,7 +84,7 @@ def apply_users(dsn: Dsn, file: Path) -> UsersPlan:
         after = _plan(conn, users)
         if after.statements:
             raise NotAsDeclared(statements=[one.sql for one in after.statements])
-        return _planned(dsn, users, Plan(statements=found.statements, findings=after.findings))
+        return _planned(dsn, users, replace(after, statements=found.statements))
 
 
 def _plan(conn: Conn, users: Users) -> Plan:

@@ -76,6 +76,9 @@ class Door:
             streams = await self._streams(client)
             try:
                 await self._open(*streams)
+            except asyncio.CancelledError:
+                streams[1].transport.abort()
+                raise
             finally:
                 streams[1].close()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -174,16 +177,16 @@ class Door:
 
     async def _session(self, client: Streams, server: Streams) -> None:
         self.sessions.add(client[1])
+        both = [
+            asyncio.create_task(_pump(client[0], server[1])),
+            asyncio.create_task(_pump(server[0], client[1])),
+        ]
         try:
-            both = [
-                asyncio.create_task(_pump(client[0], server[1])),
-                asyncio.create_task(_pump(server[0], client[1])),
-            ]
-            _, unfinished = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for one in unfinished:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in both:
                 one.cancel()
             await asyncio.gather(*both, return_exceptions=True)
-        finally:
             self.sessions.discard(client[1])
             self._left_at = self.clock()
 

@@ -28,6 +28,8 @@ SUPERUSER: Final = "rdsadmin"
 LOOPBACK: Final = "127.0.0.1"
 _RELOAD_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.02
+_TURNS_TO_CLOSE: Final = 10
+"""Of the event loop, in which transports that were aborted let go of their sockets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,8 @@ class Doors:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            for _ in range(_TURNS_TO_CLOSE):
+                await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result()
         for listener in self._listeners:

@@ -20,6 +20,8 @@ _DEFAULTS: Final = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
+    # and one whose network has forgotten the connection is given up after this, in milliseconds
+    "tcp_user_timeout": "15000",
 }
 
 

@@ -12,6 +12,10 @@ from ashore.config.users import DeclaredRole, Kind, Users
 from ashore.postgres.roles.state import PUBLIC, DatabaseState, Grants, ObjectKind, ObjectState, RoleState
 
 IAM: Final = "rds_iam"
+NO_LIMIT: Final = -1
+LOGINS_PER_SECOND: Final = 200
+"""Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html"""
+
 _read: Final = frozenset({"SELECT"})
 _write: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _none: Final[frozenset[str]] = frozenset()
@@ -63,10 +67,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What has to be said so that everything is as declared; both empty where it is."""
+    """What has to be said so that everything is as declared; both empty where it is.
+
+    `connections` are all that the declared roles may open at once, where it is declared; `seats` those that there are.
+    """
 
     statements: tuple[Statement, ...]
     findings: tuple[Finding, ...]
+    connections: int
+    seats: int
 
 
 def plan(users: Users, state: DatabaseState) -> Plan:
@@ -76,7 +85,12 @@ def plan(users: Users, state: DatabaseState) -> Plan:
     ones. Nobody is locked out: CONNECT stays as it is for PUBLIC.
     """
     planner = _Planner(users, state)
-    return Plan(statements=tuple(planner.statements()), findings=tuple(planner.findings()))
+    return Plan(
+        statements=tuple(planner.statements()),
+        findings=tuple(planner.findings()),
+        connections=sum(one.most for one in users.connections.values()),
+        seats=state.seats,
+    )
 
 
 class _Planner:
@@ -103,6 +117,7 @@ class _Planner:
         if not self._state.has_rds_iam:
             hint = "on RDS it is there once IAM authentication is on; elsewhere: CREATE ROLE rds_iam NOLOGIN"
             yield Finding(what="there is no role rds_iam", hint=hint)
+        yield from self._budget()
         for name in self._declared:
             found = self._state.roles.get(name)
             for word in sorted(_only_superusers_change & found.attributes if found else ()):
@@ -117,12 +132,27 @@ class _Planner:
                 hint = f"ALTER TABLE … OWNER TO {_name(self._users.migrator)}"
                 yield Finding(what=what, hint=hint)
 
+    def _budget(self) -> Iterator[Finding]:
+        declared = self._users.connections
+        needed, seats = sum(one.most for one in declared.values()), self._state.seats
+        if needed > seats:
+            parts = " + ".join(f"{name} {one.clients} × {one.each}" for name, one in declared.items())
+            what = f"{needed} connections may be needed ({parts}), and the server has {seats}"
+            yield Finding(what=what, hint="use smaller pools or less concurrency, or a larger server")
+        for name, one in declared.items():
+            if one.clients > LOGINS_PER_SECOND:
+                what = f"{one.clients} clients of {name} may log in within one second"
+                hint = "AWS advises fewer than 200 logins by IAM a second: let the clients start more slowly"
+                yield Finding(what=what, hint=hint)
+
     def _role(self, role: DeclaredRole) -> Iterator[Statement]:
         name = _identifier(role.name)
         found = self._state.roles.get(role.name)
         if found is None:
             yield _statement("CREATE ROLE {} LOGIN", name, because=f"{role.name} is declared: {role.kind}")
-            found = RoleState(attributes=frozenset({"LOGIN"}), settings=_none, member_of=_none)
+            found = RoleState(
+                attributes=frozenset({"LOGIN"}), connection_limit=NO_LIMIT, settings=_none, member_of=_none
+            )
         if "LOGIN" not in found.attributes:
             yield _statement("ALTER ROLE {} LOGIN", name, because="it has to log in")
         for word in sorted(found.attributes & {"CREATEDB", "CREATEROLE"}):
@@ -132,6 +162,13 @@ class _Planner:
             yield _statement("GRANT {} TO {}", _identifier(IAM), name, because="it logs in with IAM, not a password")
         for other in sorted(found.member_of - {IAM}):
             yield _statement("REVOKE {} FROM {}", _identifier(other), name, because="membership is not declared")
+        declared = self._users.connections.get(role.name)
+        limit = NO_LIMIT if declared is None else declared.most
+        if limit != found.connection_limit:
+            because = (
+                "no limit is declared" if declared is None else f"{declared.clients} clients, {declared.each} each"
+            )
+            yield Statement(sql=f"ALTER ROLE {name.as_string()} CONNECTION LIMIT {limit:d}", because=because)
         for setting, value in _settings[role.kind].items():
             if f"{setting}={value}" not in found.settings:
                 because = f"{role.kind} has it so unless it says otherwise"

@@ -17,7 +17,8 @@ Grants = Mapping[str, frozenset[str]]
 """Grantee → privileges."""
 
 _ROLES: Final[LiteralString] = """
-    SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconfig
+    SELECT rolname, rolconnlimit, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
+           rolconfig
     FROM pg_catalog.pg_roles WHERE rolname = ANY (%s)
 """
 _MEMBERSHIPS: Final[LiteralString] = """
@@ -62,6 +63,12 @@ _DEFAULTS: Final[LiteralString] = """
     LEFT JOIN pg_catalog.pg_roles AS grantee ON grantee.oid = acl.grantee
     WHERE owner.rolname = %s AND n.nspname = ANY (%s) AND d.defaclobjtype IN ('r', 'S')
 """
+_SEATS: Final[LiteralString] = """
+    SELECT coalesce(sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END), 0)
+    FROM pg_catalog.pg_settings
+    WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections',
+                   'rds.rds_superuser_reserved_connections')
+"""
 _SESSION: Final[LiteralString] = """
     SELECT current_user::text, pg_catalog.current_database()::text,
            EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_iam')
@@ -73,9 +80,10 @@ _ACTS_AS: Final[LiteralString] = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleState:
-    """One role, its attributes by the words of CREATE ROLE, its own settings, and those it is a direct member of."""
+    """One role: attributes by the words of CREATE ROLE, limit (-1: none), settings, and what it is a member of."""
 
     attributes: frozenset[str]
+    connection_limit: int
     settings: frozenset[str]
     member_of: frozenset[str]
 
@@ -97,11 +105,13 @@ class DatabaseState:
     """All that a plan goes by.
 
     `acts_as_migrator` says whether this session has the migrator's privileges; to be able to grant membership in it,
-    as whoever made it is since PostgreSQL 16, is not enough. `default_grants` are for what the migrator will make.
+    as whoever made it is since PostgreSQL 16, is not enough. `seats` are the connections that are
+    left for roles that are no superusers; `default_grants` are for what the migrator will make.
     """
 
     session_role: str
     acts_as_migrator: bool
+    seats: int
     database: str
     has_rds_iam: bool
     roles: Mapping[str, RoleState]
@@ -114,11 +124,13 @@ class DatabaseState:
 def read_state(conn: Conn, *, names: Sequence[str], schemas: Sequence[str], migrator: str) -> DatabaseState:
     """Read the catalog; changes nothing."""
     session_role, database, has_rds_iam = one_row(conn.execute(_SESSION))
+    [seats] = one_row(conn.execute(_SEATS))
     [acts_as_migrator] = one_row(conn.execute(_ACTS_AS, (migrator,)))
     wanted = list(schemas)
     return DatabaseState(
         session_role=session_role,
         acts_as_migrator=acts_as_migrator,
+        seats=int(seats),
         database=database,
         has_rds_iam=has_rds_iam,
         roles=_roles(conn, names),
@@ -138,9 +150,10 @@ def _roles(conn: Conn, names: Sequence[str]) -> dict[str, RoleState]:
         name: RoleState(
             attributes=frozenset(word for word, has in zip(words, flags, strict=True) if has),
             settings=frozenset(settings or ()),
+            connection_limit=limit,
             member_of=frozenset(member_of[name]),
         )
-        for name, *flags, settings in conn.execute(_ROLES, (list(names),)).fetchall()
+        for name, limit, *flags, settings in conn.execute(_ROLES, (list(names),)).fetchall()
     }
 
 
