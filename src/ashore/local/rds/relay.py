@@ -18,17 +18,19 @@ class RoundTrips:
     count: int = 1
     """Opening a TCP connection is one."""
 
-    _is_clients_turn: bool = field(default=True, repr=False)
+    _is_waiting: bool = field(default=False, repr=False)
+    _has_left: bool = field(default=False, repr=False)
 
-    def from_client(self) -> None:
-        """The client has sent something."""
-        if self._is_clients_turn:
+    def from_client(self, data: bytes) -> None:
+        """The client has sent something; nothing, where it has closed its side."""
+        self._is_waiting = bool(data)
+        self._has_left = not data
+
+    def from_server(self, data: bytes) -> None:
+        """The server has answered; what it says to a client that has left is waited for by nobody."""
+        if data and self._is_waiting and not self._has_left:
             self.count += 1
-            self._is_clients_turn = False
-
-    def from_server(self) -> None:
-        """The server has answered."""
-        self._is_clients_turn = True
+            self._is_waiting = False
 
 
 async def relay(client: socket.socket, server_port: int, *, round_trip_ms: float, trips: RoundTrips) -> None:
@@ -44,8 +46,8 @@ async def relay(client: socket.socket, server_port: int, *, round_trip_ms: float
         writer.close()
         return
     way = round_trip_ms / 2_000
-    to_server = asyncio.create_task(_carry(reader, server, delay=way, first_delay=3 * way, sent=trips.from_client))
-    to_client = asyncio.create_task(_carry(server_reader, writer, delay=way, first_delay=way, sent=trips.from_server))
+    to_server = asyncio.create_task(_carry(reader, server, delay=way, first_delay=3 * way, seen=trips.from_client))
+    to_client = asyncio.create_task(_carry(server_reader, writer, delay=way, first_delay=way, seen=trips.from_server))
     try:
         await asyncio.wait([to_server, to_client], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -62,7 +64,7 @@ async def _carry(
     *,
     delay: float,
     first_delay: float,
-    sent: Callable[[], None],
+    seen: Callable[[bytes], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=1_000)
@@ -81,8 +83,7 @@ async def _carry(
     try:
         while True:
             data = await reader.read(_CHUNK)
-            if data:
-                sent()
+            seen(data)
             await on_the_way.put((max(loop.time() + delay, not_before), data))
             if not data:
                 break
