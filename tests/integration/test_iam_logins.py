@@ -302,6 +302,20 @@ def test_a_token_is_never_sent_to_a_server_that_cannot_prove_its_name(rds: RdsWo
     assert ([], 0) == (door.door.refusals, door.door.logins)
 
 
+def test_no_option_takes_tls_away(rds: RdsWorld) -> None:
+    door = rds.open()
+    login = rds.login(door)
+    login.connect(sslmode="disable").close()
+    login.connection_class.connect("sslmode=disable").close()
+
+    async def with_asyncpg() -> None:
+        conn = await login.connect_asyncpg(ssl=False)
+        await conn.close()
+
+    asyncio.run(with_asyncpg())
+    assert (3, []) == (door.door.logins, door.door.refusals)
+
+
 def test_a_superuser_without_rds_iam_is_asked_for_a_password(any_rds: RdsWorld) -> None:
     door = any_rds.open()
     with pytest.raises(psycopg.OperationalError, match='password authentication failed for user "boss"'):

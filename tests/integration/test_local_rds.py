@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -105,9 +107,25 @@ def test_what_is_no_client_of_postgresql_does_no_harm(sent: bytes, rds: RdsWorld
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         client.settimeout(30)
-        while client.recv(4_096):
-            pass
+        with suppress(ConnectionResetError):
+            while client.recv(4_096):
+                pass
     rds.login(door).connect().close()
+
+
+def test_what_was_sent_in_the_clear_is_not_taken_for_encrypted(rds: RdsWorld) -> None:
+    """As a man in the middle would do it: a startup packet right behind the request for TLS, before the handshake."""
+    door = rds.open()
+    body = struct.pack("!I", 196608) + b"user\0app\0database\0court\0\0"
+    startup = struct.pack("!I", len(body) + 4) + body
+    with socket.create_connection(("127.0.0.1", door.port)) as client:
+        client.settimeout(30)
+        client.sendall(struct.pack("!II", 8, 80877103) + startup)
+        assert b"S" == client.recv(1)
+        context = ssl.create_default_context(cafile=str(door.authority))
+        with pytest.raises((ssl.SSLError, OSError)):
+            context.wrap_socket(client, server_hostname=door.endpoint.host).recv(1)
+    assert ([], 0) == (door.door.refusals, door.door.logins)
 
 
 @pytest.fixture(scope="module")

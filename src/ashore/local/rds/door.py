@@ -73,49 +73,53 @@ class Door:
     async def serve(self, client: socket.socket) -> None:
         """Serve one client from its first byte to its last."""
         try:
-            streams = await self._streams(client)
             try:
-                await self._open(*streams)
+                reader, writer = await self._streams(client)
+            except BaseException:
+                client.close()
+                raise
+            try:
+                await self._open(reader, writer)
             except asyncio.CancelledError:
-                streams[1].transport.abort()
+                writer.transport.abort()
                 raise
             finally:
-                streams[1].close()
+                writer.close()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             return  # the client left, or did not want our certificate
 
     async def _streams(self, client: socket.socket) -> Streams:
-        """Streams to the client; encrypted already where it began with TLS."""
+        """Streams to the client: encrypted ones, however that was agreed on, unless it never asked.
+
+        What it says before is read to the last byte and no further. So nothing that was sent in the clear is taken for
+        a part of what is encrypted (CVE-2021-23214).
+        """
         loop = asyncio.get_running_loop()
-        await _readable(client)
-        is_tls = client.recv(1, socket.MSG_PEEK) == wire.TLS_HANDSHAKE
-        connected: asyncio.Future[Streams] = loop.create_future()
-        protocol = asyncio.StreamReaderProtocol(
-            asyncio.StreamReader(limit=2**20), lambda reader, writer: connected.set_result((reader, writer))
-        )
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=self.tls if is_tls else None)
-        if is_tls and transport.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
-            transport.abort()
-            raise ConnectionAbortedError
-        return await connected
+        while True:
+            await _readable(client)
+            if client.recv(1, socket.MSG_PEEK) == wire.TLS_HANDSHAKE:
+                streams = await _connected(client, b"", self.tls)
+                if streams[1].get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+                    streams[1].transport.abort()
+                    raise ConnectionAbortedError
+                return streams
+            head = await _exactly(client, 8)
+            (code,) = struct.unpack("!I", head[4:])
+            if code == wire.SSL_REQUEST:
+                await loop.sock_sendall(client, b"S")
+                return await _connected(client, b"", self.tls)
+            if code != wire.GSS_REQUEST:
+                return await _connected(client, head, None)
+            await loop.sock_sendall(client, b"N")
 
     async def _open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            packet = await _startup_packet(reader)
-            (code,) = struct.unpack("!I", packet[4:8])
+        packet = await _startup_packet(reader)
+        (code,) = struct.unpack("!I", packet[4:8])
+        if code == wire.CANCEL_REQUEST:
+            await self._cancel(packet)
+        else:
             is_encrypted = writer.get_extra_info("ssl_object") is not None
-            if code == wire.GSS_REQUEST:
-                writer.write(b"N")
-            elif code == wire.SSL_REQUEST and not is_encrypted:
-                writer.write(b"S")
-                await writer.drain()
-                await writer.start_tls(self.tls)
-            elif code == wire.CANCEL_REQUEST:
-                await self._cancel(packet)
-                return
-            else:
-                await self._begin(reader, writer, packet, is_encrypted=is_encrypted)
-                return
+            await self._begin(reader, writer, packet, is_encrypted=is_encrypted)
 
     async def _begin(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, packet: bytes, *, is_encrypted: bool
@@ -208,6 +212,27 @@ class Door:
         server.write(packet)
         await reader.read()
         server.close()
+
+
+async def _connected(client: socket.socket, already_read: bytes, tls: ssl.SSLContext | None) -> Streams:
+    """Streams over a socket, of which something may have been read already."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=2**20)
+    if already_read:
+        reader.feed_data(already_read)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=tls)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def _exactly(client: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        more = await asyncio.get_running_loop().sock_recv(client, length - len(data))
+        if not more:
+            raise ConnectionAbortedError
+        data += more
+    return data
 
 
 async def _startup_packet(reader: asyncio.StreamReader) -> bytes:

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 async def connect(login: IamLogin, *arguments: Any, **options: Any) -> asyncpg.Connection:
     """Open one; see `IamLogin.connect_asyncpg`."""
+    given = parameters(login)
 
     async def open_with(secret: Secret) -> asyncpg.Connection:
-        return await asyncpg.connect(*arguments, **{**parameters(login), **options, "password": secret.reveal()})
+        kept = {"ssl": given["ssl"], "password": secret.reveal()}  # no option may make less of these
+        return await asyncpg.connect(*arguments, **{**given, **options, **kept})
 
     return await attempt_async(login, open_with, asyncpg.PostgresError)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
@@ -13,6 +13,11 @@ from ashore.postgres.iam.attempts import attempt, attempt_async
 
 if TYPE_CHECKING:
     from ashore.postgres.iam.login import IamLogin
+
+
+def _kept(parameters: Mapping[str, str], secret: Secret) -> dict[str, str]:
+    """What no option may change: a token is never sent on a connection that is less than the address demands."""
+    return {"sslmode": parameters["sslmode"], "password": secret.reveal()}
 
 
 def connection_class(login: IamLogin) -> type[psycopg.Connection[Any]]:
@@ -28,7 +33,7 @@ def connection_class(login: IamLogin) -> type[psycopg.Connection[Any]]:
             parameters = login.dialling.libpq()
 
             def open_with(secret: Secret) -> Any:
-                return opener(conninfo, **{**parameters, **options, "password": secret.reveal()})
+                return opener(conninfo, **{**parameters, **options, **_kept(parameters, secret)})
 
             opened: Self = attempt(login, open_with, psycopg.OperationalError)
             return opened
@@ -49,7 +54,7 @@ def async_connection_class(login: IamLogin) -> type[psycopg.AsyncConnection[Any]
             parameters = await asyncio.to_thread(login.dialling.libpq)
 
             def open_with(secret: Secret) -> Awaitable[Any]:
-                return opener(conninfo, **{**parameters, **options, "password": secret.reveal()})
+                return opener(conninfo, **{**parameters, **options, **_kept(parameters, secret)})
 
             opened: Self = await attempt_async(login, open_with, psycopg.OperationalError)
             return opened
