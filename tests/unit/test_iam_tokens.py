@@ -125,6 +125,7 @@ def test_a_token_of_which_anything_was_changed_is_refused(place: int, letter: st
         (lambda token: token.replace("AKIAIOSFODNN7", "AKIAIOSFODNN8"), "its access key is unknown"),
         (lambda token: token + "&X-Amz-Security-Token=x", "its session token is not the access key's"),
         (lambda token: token[:-1] + ("0" if token[-1] != "0" else "1"), "its signature is wrong"),
+        (lambda token: token[:-3] + "%C3", "its signature is wrong"),
     ],
 )
 def test_the_endpoint_knows_why_a_token_is_refused(change: Callable[[str], str], expected: str) -> None:

@@ -132,7 +132,7 @@ def _wrong_signature(
     unsigned = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
     stamp = given["X-Amz-Date"]
     expected = signature_of(netloc, unsigned, key=found.key, region=endpoint.region, stamp=stamp)
-    if not hmac.compare_digest(expected, given["X-Amz-Signature"]):
+    if not hmac.compare_digest(expected.encode(), given["X-Amz-Signature"].encode()):
         return "its signature is wrong"
     if not found.may(endpoint.resource(given["DBUser"])):
         return f"no policy allows rds-db:connect on {endpoint.resource(given['DBUser'])}"
