@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.acceptance.docs_pages import DOCS, read_page
 from tests.rds_world import MINUTE, RdsWorld
 
 from ashore.local.rds import Behaviour
@@ -186,3 +187,14 @@ def test_local_up_prints_addresses_that_work_and_ends_with_what_it_started(tmp_p
     assert ("[(1,)] [(1,)] [(1,)] [(1,)]\n", "") == (done.stdout, done.stderr)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", told["endpoints"][0]["port"]))
+
+
+@pytest.mark.slow
+def test_the_pages_example_opens_an_endpoint() -> None:
+    page = read_page(DOCS / "how-to" / "endpoints-on-your-machine.md")
+    [block] = [block for block in page.blocks if block.words == ("python",)]
+    namespace: dict[str, object] = {}
+    exec(block.text, namespace)  # noqa: S102 (our own page)
+    assert str(namespace["address"]).startswith(
+        "postgresql+iam://app@court.cluster-abc123.us-east-1.rds.amazonaws.com:"
+    )
