@@ -17,7 +17,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashore.config.address import IamSettings, parse
+from ashore.config.address import IamSettings, parse, with_defaults
 from ashore.config.secret import Dsn, Secret
 from ashore.local.rds.verifying import Endpoint, Identity, refusal
 from ashore.postgres.iam import IamLogin, Target, Token, Tokens
@@ -286,6 +286,23 @@ def test_an_address_for_iam_is_libpqs_with_three_parameters_more() -> None:
     assert "(IAM, region=us-east-1)" in str(Dsn("postgresql+iam://u:hush@h/d?region=us-east-1"))
     with pytest.raises(ValueError, match="is not an address"):
         Dsn("postgresql+iam://u@h/d?no_such_parameter=1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql+iam://app@h/d?region=us-east-1",
+        "postgresql+iam://app@h/d",
+        "postgresql+iam://app@h/d?connect_timeout=3",
+        "postgresql://app@h/d",
+        "host=h user=app dbname=d",
+    ],
+)
+def test_defaults_are_added_to_any_address_and_replace_nothing(text: str) -> None:
+    before = parse(text)
+    after = parse(with_defaults(text, {"connect_timeout": "9", "options": "-c a=b c"}))
+    assert {"connect_timeout": "9", "options": "-c a=b c", **before.parameters} == after.parameters
+    assert before.iam == after.iam
 
 
 @pytest.fixture

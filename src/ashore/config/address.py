@@ -74,3 +74,16 @@ def _without_ours(rest: str) -> tuple[str, IamSettings]:
     ours = {name: value for name, value in pairs if name in _OURS and value}
     kept = urlencode([(name, value) for name, value in pairs if name not in _OURS], quote_via=quote)
     return f"postgresql://{base}" + (f"?{kept}" if kept else ""), IamSettings(**ours)
+
+
+def with_defaults(text: str, defaults: Mapping[str, str]) -> str:
+    """The same address, with libpq's parameters that it says nothing of; it stays one for IAM if it is one.
+
+    Raises:
+        psycopg.ProgrammingError: libpq cannot read it.
+    """
+    address = parse(text)
+    missing = {name: value for name, value in defaults.items() if name not in address.parameters}
+    if address.iam is None or not missing:
+        return conninfo.make_conninfo(text, **missing) if missing else text
+    return text + ("&" if "?" in text else "?") + urlencode(missing, quote_via=quote)
