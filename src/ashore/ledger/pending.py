@@ -40,7 +40,8 @@ _PARK: Final = """
     INSERT INTO ashore.parked_change (source, entity, key_hash, key, item, at, conflict, tries)
     VALUES (%(source)s, %(entity)s, %(key_hash)s, %(key)s, %(item)s, to_timestamp(%(at)s), %(conflict)s, %(tries)s)
     ON CONFLICT (source, entity, key_hash) DO UPDATE
-    SET item = excluded.item, at = excluded.at, conflict = excluded.conflict, tries = excluded.tries
+    SET item = excluded.item, at = excluded.at, conflict = excluded.conflict, tries = excluded.tries,
+        parked_at = excluded.parked_at
 """
 _TAKE_PARKED: Final = """
     WITH taken AS (SELECT ctid FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)
@@ -49,6 +50,9 @@ _TAKE_PARKED: Final = """
     RETURNING p.key, p.item, false, extract(epoch FROM p.at)::float8, p.tries
 """
 _PARKED: Final = "SELECT entity, count(*) FROM ashore.parked_change WHERE source = %s GROUP BY entity"
+_PARKED_BEFORE: Final = (
+    "SELECT EXISTS (SELECT FROM ashore.parked_change WHERE source = %(source)s AND parked_at < %(moment)s)"
+)
 _FORGET_PARKED: Final = """
     DELETE FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)
 """
@@ -152,6 +156,11 @@ def take_parked(conn: Conn, source: str, entities: Sequence[str], *, most: int) 
 def count_parked(conn: Conn, source: str) -> dict[str, int]:
     """Parked changes by entity."""
     return dict(conn.execute(_PARKED, (source,)).fetchall())
+
+
+def is_parked_since_before(conn: Conn, source: str, moment: datetime) -> bool:
+    """Whether a parked change has not been tried again since `moment`: each try parks it anew, or ends it."""
+    return bool(one_row(conn.execute(_PARKED_BEFORE, {"source": source, "moment": moment}))[0])
 
 
 def forget_parked(conn: Conn, source: str, entities: Sequence[str]) -> None:

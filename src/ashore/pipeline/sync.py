@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from ashore.dynamodb.scan import TableSource
@@ -18,7 +18,7 @@ from ashore.mapping.plan import Plan
 from ashore.observe.events import Emit, silent
 from ashore.pipeline.load import tables_of
 from ashore.pipeline.project import Items, Project, item_source
-from ashore.postgres.connect import Conn, connect
+from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
 from ashore.postgres.retry import connect_patiently
@@ -211,19 +211,26 @@ def run_worker(
 def caught_up(source: str, moment: float) -> Callable[[Conn], bool]:
     """Whether a sync has nothing to do any more that was there at `moment` (seconds since 1970); for `run_worker`.
 
+    Changes that are parked even so have been tried again since everything else was done: what stands in their way are
+    other items, for good or until the application changes them.
+
     The function raises SyncPaused where it would wait for ever.
     """
+    done_at: datetime | None = None
 
     def is_caught_up(conn: Conn) -> bool:
+        nonlocal done_at
         stream = streams.stream_of(conn, source)
         if stream is not None and stream.state == "paused":
             raise SyncPaused(source=source)
-        row = conn.execute("SELECT to_timestamp(%s)", (moment,)).fetchone()
-        if row is None or not streams.passing(conn, source, row[0]).is_past:
-            return False
-        states = loads.entities_of(conn, source).values()
-        waits = any(one.state == "merging" for one in states) or pending.count_parked(conn, source)
-        return not waits and not count_repairs(conn, source)
+        now, then = one_row(conn.execute("SELECT clock_timestamp(), to_timestamp(%s)", (moment,)))
+        is_done = (
+            streams.passing(conn, source, then).is_past
+            and not any(one.state == "merging" for one in loads.entities_of(conn, source).values())
+            and not count_repairs(conn, source)
+        )
+        done_at = (done_at or now) if is_done else None
+        return done_at is not None and not pending.is_parked_since_before(conn, source, done_at)
 
     return is_caught_up
 
