@@ -24,7 +24,8 @@ class Route:
     """A row of `ashore.routes`: where calls of one entity go, and for how long that may be acted on.
 
     `reads` is for calls that only read; one that feeds a write goes to `feeding_reads`. `held_ms` is how much longer
-    writes are held at most, None while they are not.
+    writes are held at most, None while they are not. All that was written to DynamoDB `lag_ms` before the answer has
+    arrived in PostgreSQL; None where that is not known.
     """
 
     entity: str
@@ -35,6 +36,7 @@ class Route:
     writes: Literal["dynamodb", "postgres", "held"]
     validity_ms: int
     held_ms: int | None
+    lag_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,9 @@ class CrossingState:
     since: datetime
 
 
-_ROUTES: Final = "SELECT * FROM ashore.routes(%s)"
+_ROUTES: Final = """
+    SELECT entity, state, epoch, reads, feeding_reads, writes, validity_ms, held_ms, lag_ms FROM ashore.routes(%s)
+"""
 _STATES: Final = """
     SELECT entity, tables, state, came_from, deadline, epoch, since FROM ashore.entity
     WHERE source = %s AND entity <> '' ORDER BY entity

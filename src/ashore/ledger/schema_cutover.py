@@ -135,9 +135,11 @@ VERSION_3: Final[LiteralString] = """
 
     CREATE FUNCTION ashore.routes(of_source text) RETURNS TABLE (
         entity text, state text, epoch bigint, reads text, feeding_reads text, writes text, validity_ms integer,
-        held_ms integer
+        held_ms integer, lag_ms bigint
     )
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DECLARE
+        passed timestamptz;
     BEGIN
         IF pg_is_in_recovery() THEN
             RAISE EXCEPTION 'a standby does not know who writes now'
@@ -149,6 +151,11 @@ VERSION_3: Final[LiteralString] = """
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'ask outside of it';
         END IF;
         PERFORM ashore.return_overdue(of_source);
+        SELECT CASE WHEN bool_and(s.state = 'ended' AND EXISTS (
+                             SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard)
+                           OR s.state = 'open' AND greatest(s.passed_at, s.marked_at) IS NOT NULL)
+                    THEN min(greatest(s.passed_at, s.marked_at)) FILTER (WHERE s.state = 'open') END
+        INTO passed FROM ashore.shard s WHERE s.source = of_source AND s.state <> 'skipped';
         RETURN QUERY
         SELECT e.entity, e.state, e.epoch,
                CASE WHEN e.state IN ('reading', 'writing', 'returning', 'retired')
@@ -158,7 +165,8 @@ VERSION_3: Final[LiteralString] = """
                     WHEN e.state IN ('draining', 'returning') THEN 'held' ELSE 'dynamodb' END,
                coalesce(c.validity_ms, 5000),
                CASE WHEN e.deadline IS NOT NULL
-                    THEN greatest(0, ceil(extract(epoch FROM e.deadline - clock_timestamp()) * 1000))::integer END
+                    THEN greatest(0, ceil(extract(epoch FROM e.deadline - clock_timestamp()) * 1000))::integer END,
+               greatest(0, ceil(extract(epoch FROM clock_timestamp() - passed) * 1000))::bigint
         FROM ashore.entity e LEFT JOIN ashore.crossing c ON c.source = e.source
         WHERE e.source = of_source AND e.entity <> '';
     END $$;
