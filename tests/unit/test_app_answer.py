@@ -19,6 +19,7 @@ from ashore.app.answer import (
     refresh_seconds,
     where_to_read,
     where_to_read_for_a_write,
+    where_to_read_in_an_outage,
     where_to_write,
 )
 from ashore.app.clock import Instant, now
@@ -95,6 +96,7 @@ def test_an_instance_that_cannot_renew_holds_its_writes_and_the_reads_that_feed_
         told = answer(route)
         assert write(told, at(5.0)) is Wait.VOID
         assert where_to_read_for_a_write(told, "message", at(5.0)) is Wait.VOID
+        assert where_to_read(told, "message", at(5.0), wrote_at=None, reading=PATIENT) is Wait.VOID, "it asks first"
     assert write(None, at(0)) is Wait.VOID
 
 
@@ -181,10 +183,12 @@ def test_in_an_outage_calls_that_only_read_go_on_where_the_writes_were_and_not_f
     route: Route, expected: str
 ) -> None:
     told = answer(route)
-    assert where_to_read(told, "message", at(104.9), wrote_at=None, reading=PATIENT) == expected
-    assert where_to_read(told, "message", at(105.1), wrote_at=None, reading=PATIENT) is Wait.VOID
+    assert where_to_read_in_an_outage(told, "message", at(104.9), reading=PATIENT) == expected
+    assert where_to_read_in_an_outage(told, "message", at(105.1), reading=PATIENT) is Wait.VOID
+    assert where_to_read_in_an_outage(told, "mesage", at(5.1), reading=PATIENT) is Wait.VOID
+    assert where_to_read_in_an_outage(None, "message", at(5.1), reading=PATIENT) is Wait.VOID
     impatient = replace(PATIENT, outage_read_seconds=0)
-    assert where_to_read(told, "message", at(5.1), wrote_at=None, reading=impatient) is Wait.VOID
+    assert where_to_read_in_an_outage(told, "message", at(5.1), reading=impatient) is Wait.VOID
 
 
 @given(validity=st.integers(100, 3_600_000), write_seconds=seconds)

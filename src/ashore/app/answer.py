@@ -69,8 +69,8 @@ class Reading:
     Attributes:
         lag_margin_seconds: Added to the stream's lag before a caller's own write counts as arrived: the lag is measured
             with the clocks of the sync's machines and of PostgreSQL.
-        outage_read_seconds: For how long after the end of an answer's validity calls that only read go on, where the
-            writes were then. So long they may be behind at most.
+        outage_read_seconds: For how long after the end of an answer's validity calls that only read go on while the
+            ledger does not answer.
     """
 
     lag_margin_seconds: float
@@ -111,21 +111,27 @@ def where_to_read(
 ) -> Store | Wait:
     """The store that answers a call which only reads, for a caller that last wrote the entity at `wrote_at`.
 
-    Once the answer is void, it is the store that had the writes: DynamoDB does not need PostgreSQL to be read.
-
     Raises:
         EntityNotRouted: The ledger does not know the entity.
     """
-    if answer is None:
+    if answer is None or answer.seconds_left(now) <= 0:
         return Wait.VOID
-    left = answer.seconds_left(now)
-    if left <= 0:
-        known = answer.routes.get(entity)
-        return Wait.VOID if known is None or -left > reading.outage_read_seconds else known.feeding_reads
     route = answer.route(entity)
     if wrote_at is None or route.reads == route.feeding_reads:
         return route.reads
     return route.reads if _has_arrived(answer, route, wrote_at, reading) else route.feeding_reads
+
+
+def where_to_read_in_an_outage(answer: Answer | None, entity: str, now: Instant, *, reading: Reading) -> Store | Wait:
+    """The store that answers a call which only reads while the ledger does not answer: the one that had the writes.
+
+    So DynamoDB goes on being read before the writes have moved, also where reads have. What an instance that is cut off
+    reads may be behind by no more than `outage_read_seconds`.
+    """
+    known = None if answer is None else answer.routes.get(entity)
+    if answer is None or known is None or answer.seconds_left(now) < -reading.outage_read_seconds:
+        return Wait.VOID
+    return known.feeding_reads
 
 
 def where_to_read_for_a_write(answer: Answer | None, entity: str, now: Instant) -> Store | Wait:

@@ -16,6 +16,7 @@ from ashore.postgres.connect import Conn
 
 _JITTER: Final = 0.1
 _CLOSE_SECONDS: Final = 5.0
+_SLOW_SECONDS: Final = 1.0
 
 
 class Asker:
@@ -46,6 +47,7 @@ class Asker:
         self.following: Future[None] = Future()
         self._wanted = threading.Event()
         self._ended = threading.Event()
+        self._asking_since: Instant | None = None
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
@@ -55,6 +57,11 @@ class Asker:
         self._left_by_parent.append(self._conn)  # to close it here would end the parent's session
         self._conn = None
         self._begin()
+
+    def is_unreachable(self) -> bool:
+        """Whether the last question failed, or the one under way has had no answer for a second."""
+        since = self._asking_since
+        return self.failure is not None or (since is not None and since.age(self._clock()) > _SLOW_SECONDS)
 
     def want(self) -> None:
         """Have the ledger asked as soon as possible; `following` is done once it was."""
@@ -99,6 +106,7 @@ class Asker:
             self._wanted.wait(max(0.0, due - answer.asked_at.age(self._clock())))
 
     def _ask(self) -> Answer | None:
+        self._asking_since = self._clock()
         try:
             conn = self._conn = self._conn or open_connection(self._how)
             with conn.transaction():
@@ -109,6 +117,8 @@ class Asker:
         else:
             self.failure = None
             return answer
+        finally:
+            self._asking_since = None
         self._disconnect()
         return None
 

@@ -9,7 +9,15 @@ from functools import partial
 from types import TracebackType
 from typing import Final, ParamSpec, Self, TypeVar
 
-from ashore.app.answer import Answer, Reading, Wait, where_to_read, where_to_read_for_a_write, where_to_write
+from ashore.app.answer import (
+    Answer,
+    Reading,
+    Wait,
+    where_to_read,
+    where_to_read_for_a_write,
+    where_to_read_in_an_outage,
+    where_to_write,
+)
 from ashore.app.asker import Asker
 from ashore.app.callers import RecentWrites
 from ashore.app.clock import Clock, Instant, now
@@ -209,8 +217,15 @@ class Routes:
         if feeds_write:
             return lambda answer, at: where_to_read_for_a_write(answer, entity, at)
         wrote_at = self._writes.last(entity)
-        reading = self._reading
-        return lambda answer, at: where_to_read(answer, entity, at, wrote_at=wrote_at, reading=reading)
+
+        def decide(answer: Answer | None, at: Instant) -> Store | Wait:
+            found = where_to_read(answer, entity, at, wrote_at=wrote_at, reading=self._reading)
+            if found is Wait.VOID and self._asker.is_unreachable():
+                self._asker.want()
+                return where_to_read_in_an_outage(answer, entity, at, reading=self._reading)
+            return found
+
+        return decide
 
     def _steps(
         self, decide: Callable[[Answer | None, Instant], Given | Wait], entities: Sequence[str], seconds: float | None

@@ -166,7 +166,8 @@ VERSION_3: Final[LiteralString] = """
                coalesce(c.validity_ms, 5000),
                CASE WHEN e.deadline IS NOT NULL
                     THEN greatest(0, ceil(extract(epoch FROM e.deadline - clock_timestamp()) * 1000))::integer END,
-               greatest(0, ceil(extract(epoch FROM clock_timestamp() - passed) * 1000))::bigint
+               CASE WHEN passed IS NOT NULL
+                    THEN greatest(0, ceil(extract(epoch FROM clock_timestamp() - passed) * 1000))::bigint END
         FROM ashore.entity e LEFT JOIN ashore.crossing c ON c.source = e.source
         WHERE e.source = of_source AND e.entity <> '';
     END $$;
