@@ -79,7 +79,7 @@ class Shadow:
         self._pid = os.getpid()
         self._numbers = itertools.count()
         self._due: list[tuple[float, int, _Comparison]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Call] = {}
         self._changed = threading.Condition()
         self._ended = threading.Event()
         self._threads: tuple[threading.Thread, ...] = ()
@@ -127,15 +127,22 @@ class Shadow:
             raise
 
     def close(self) -> None:
-        """End the threads and write down what was counted, if the ledger can be reached; what waits is given up."""
-        self._ended.set()
+        """End the threads, and write down what was counted if the ledger can be reached.
+
+        A comparison that is being made is waited for, some seconds at most; those that wait are counted as dropped.
+        """
         with self._changed:
+            given_up = [*(comparison.call for *_, comparison in self._due), *self._tasks.values()]
+            for call in given_up:
+                self.tally.count(call.entity, call.name, "dropped")
+            self._due.clear()
+            self._ended.set()
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(_CLOSE_SECONDS)
         for task in list(self._tasks):
             with suppress(RuntimeError):  # its loop was closed before
                 task.get_loop().call_soon_threadsafe(task.cancel)
+        for thread in self._threads:
+            thread.join(_CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -162,8 +169,8 @@ class Shadow:
         self._start_threads()
         if pair.is_async:
             task = asyncio.get_running_loop().create_task(self._compare_in_loop(comparison), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = call
+            task.add_done_callback(self._tasks.pop)
         else:
             self._put(comparison, 0.0)
 
@@ -187,6 +194,8 @@ class Shadow:
     def _write_down_now_and_then(self) -> None:
         while True:
             is_end = self._ended.wait(self._every)
+            if is_end:
+                self._threads[0].join(_CLOSE_SECONDS)  # the one that compares
             try:
                 self.write_down()
             except Exception as error:  # noqa: BLE001 (the application's own way to connect may raise anything)
@@ -205,6 +214,9 @@ class Shadow:
 
     def _put(self, comparison: _Comparison, seconds: float) -> None:
         with self._changed:
+            if self._ended.is_set():
+                self.tally.count(comparison.call.entity, comparison.call.name, "dropped")
+                return
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), comparison))
             self._changed.notify()
 
