@@ -28,6 +28,10 @@ PACKAGES: Final = ("pg@8.23.1", "typescript@5.9.3", "@types/pg@8.23.1", "@types/
 FOLDER: Final = ROOT / ".cache" / "typescript"
 VALIDITY_MS: Final = 1_000
 _INSTALL_SECONDS: Final = 100
+_ANSWERED: Final = """
+    SELECT FROM pg_stat_activity
+    WHERE query LIKE '%%ashore.routes%%' AND query_start > %s AND state = 'idle' AND pid <> pg_backend_pid()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -211,15 +215,18 @@ def test_law_13_a_hold_whose_deadline_passes_ends_by_itself(conn: Conn, driver: 
 def test_law_12_the_validity_counts_from_before_the_question(conn: Conn, wire: Wire, driver: Driver) -> None:
     assert driver.call("reads", "message") == "dynamodb"
     time.sleep(VALIDITY_MS / 1000)
-    wire.delay_seconds = 0.6
-    write = driver.begin("begin", "message")
-    time.sleep(0.4)  # the question was answered, and the answer is under way
+    wire.delay_seconds = 0.4
+    before = conn.execute("SELECT clock_timestamp()").fetchone()
+    write = driver.begin("begin", "message", writeMs=50, waitMs=3_000)
+    while conn.execute(_ANSWERED, before).fetchone() is None:
+        time.sleep(0.01)
     hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
     fenced_at = time.monotonic()
-    assert driver.end(write)["left"] <= VALIDITY_MS - 600
+    found = driver.end(write)
+    assert found == "WritesHeld" or found["left"] <= VALIDITY_MS - 400, "what the machine's own pauses allow"
     wire.delay_seconds = 0.0
     time.sleep(max(0.0, fenced_at + VALIDITY_MS / 1000 - time.monotonic()))
-    assert max(driver.call("left")) <= 0
+    assert all(left <= 0 for left in driver.call("left"))
     assert driver.call("write", "message", waitMs=200) == "WritesHeld"
 
 

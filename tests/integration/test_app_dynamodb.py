@@ -25,7 +25,7 @@ def conn(postgres_dsn: str) -> Iterator[Conn]:
         ensure_ledger(made)
         loads.declare_entities(made, "court", {"message": ["m"]})
         loads.set_state(made, source="court", entities=["message"], state="syncing")
-        made.execute("INSERT INTO ashore.crossing VALUES ('court', 2000, 2000)")
+        made.execute("INSERT INTO ashore.crossing VALUES ('court', 3000, 3000)")
         yield made
 
 
@@ -87,7 +87,7 @@ def test_law_12_a_write_is_sent_only_while_its_permit_lasts(conn: Conn, moto: Lo
 
 
 class _AsksForPatience(http.server.BaseHTTPRequestHandler):
-    """Answers every request with 500, and the wish to be asked again nearly two seconds later."""
+    """Answers every request with 500, and the wish to be asked again nearly three seconds later."""
 
     asked: list[float] = []  # noqa: RUF012 (one server a test)
 
@@ -95,7 +95,7 @@ class _AsksForPatience(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.asked.append(time.monotonic())
         self.send_response(500)
-        self.send_header("x-amz-retry-after", "1800")
+        self.send_header("x-amz-retry-after", "2700")
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")

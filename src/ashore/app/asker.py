@@ -49,6 +49,7 @@ class Asker:
         self._ended = threading.Event()
         self._asking_since: Instant | None = None
         self._starting = threading.Lock()
+        self._publishing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
 
@@ -74,8 +75,9 @@ class Asker:
 
     def forget(self) -> None:
         """Let no answer count that was asked for before now."""
-        self._not_before = self._clock()
-        self.latest = None
+        with self._publishing:
+            self._not_before = self._clock()
+            self.latest = None
 
     def close(self) -> None:
         """End the thread and its connection; a question under way is waited for, some seconds at most."""
@@ -123,8 +125,9 @@ class Asker:
         return None
 
     def _publish(self, answer: Answer | None) -> None:
-        if answer is not None and answer.asked_at.steady >= self._not_before.steady:
-            self.latest = answer
+        with self._publishing:
+            if answer is not None and answer.asked_at.steady >= self._not_before.steady:
+                self.latest = answer
         told, self.following = self.following, Future()
         told.set_result(None)
 

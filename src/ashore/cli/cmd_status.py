@@ -10,6 +10,8 @@ import typer
 from ashore.cli import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ashore.pipeline.status import Status
 
 
@@ -76,6 +78,9 @@ def _show(found: Status) -> None:
                 out.print(line, markup=False)
         if sync.waits:
             out.print(f"off until the cutover: {', '.join(sync.waits)}", markup=False)
+    if found.shadow_reads:
+        out.print()
+        out.print(_shadow_reads(found))
     if found.verified_at is not None:
         state = "fresh" if found.verification_is_fresh else "stale: verify again"
         out.print(f"\nFound equal at {found.verified_at} ({state})", markup=False)
@@ -84,3 +89,22 @@ def _show(found: Status) -> None:
         done = f"{load.items_read:,} items, {load.units_done} of {load.units} units"
         where = f"process {load.pid} on {load.host}"
         out.print(f"\nLoad {load.load}, phase {load.phase}: {done}; begun {load.started_at} by {where}", markup=False)
+
+
+def _shadow_reads(found: Status) -> Table:
+    from ashore.cli.output import table  # noqa: PLC0415 (quick start)
+
+    rows = [
+        (
+            f"{one.entity}: {one.call}",
+            ", ".join(dict.fromkeys(each.field or each.kind for each in one.differences)),
+            one.equal + one.settled,
+            one.different,
+            one.failed + one.slow + one.dropped,
+            one.dynamodb_p99_ms,
+            one.postgres_p99_ms,
+        )
+        for one in found.shadow_reads
+    ]
+    headings = ("call", "differs in", "equal", "different", "not compared", "DynamoDB p99 ms", "PostgreSQL p99 ms")
+    return table("Shadow reads", headings, rows, numbers=5)

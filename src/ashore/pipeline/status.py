@@ -8,6 +8,7 @@ from typing import Any, Final
 from ashore.ledger import leases, loads, pending, streams, taken_off, units
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import found_version
+from ashore.ledger.shadow_reads import ShadowReads, shadow_reads
 from ashore.pipeline.project import Project
 from ashore.pipeline.rejects import count_rejects
 from ashore.postgres.connect import Conn, connect
@@ -89,6 +90,7 @@ class Status:
     sync: SyncStatus | None = None
     verified_at: str | None = None
     verification_is_fresh: bool = False
+    shadow_reads: tuple[ShadowReads, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -115,6 +117,7 @@ def status(project: Project) -> Status:
         pending_changes = pending.count_pending(conn, [one.load for one in known.values() if one.load is not None])
         parked = pending.count_parked(conn, name)
         verified_at, is_fresh = streams.last_verification(conn, name)
+        compared = shadow_reads(conn, name)
     entities = []
     for entity in dict.fromkeys([*project.plan.entities, *(one for one in known if one != loads.UNMATCHED)]):
         record = known.get(entity)
@@ -147,6 +150,7 @@ def status(project: Project) -> Status:
         sync=sync,
         verified_at=None if verified_at is None else verified_at.isoformat(),
         verification_is_fresh=is_fresh,
+        shadow_reads=tuple(compared),
     )
 
 
