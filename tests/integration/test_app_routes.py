@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import random
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ashore.app import EntityNotRouted, PermitTooShort, Routes, RoutesVoid, Stor
 from ashore.ledger import loads
 from ashore.ledger.crossing import fence_seconds, hold, move
 from ashore.ledger.schema import ensure_ledger
-from ashore.local import LocalPostgres
+from ashore.local import LocalPostgres, embedded_postgres
 from ashore.postgres.connect import Conn, connect
 
 VALIDITY = 1.0
@@ -422,3 +423,66 @@ def test_importing_it_brings_neither_aws_nor_sqlalchemy(tmp_path: Path) -> None:
     script = f"import sys, ashore.app; print({heavy} & {{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_stopped_leaves_the_application_holding() -> None:
+    with embedded_postgres() as server:
+        with connect(server.dsn, application_name="test", autocommit=True) as conn:
+            ensure_ledger(conn)
+            loads.declare_entities(conn, "court", {"message": ["m"]})
+            conn.execute("INSERT INTO ashore.crossing VALUES ('court', 1000, 1000)")
+        with Routes("court", server.dsn, write_seconds=0.2) as routes:
+            with routes.write("message") as permit:
+                assert permit.store == "dynamodb"
+                server.process.stop()
+                wait_until(lambda: permit.seconds_left() <= 0)
+            with pytest.raises(RoutesVoid) as caught, routes.write("message", wait_seconds=0.5):
+                raise AssertionError
+            assert caught.value.reason is not None
+            assert routes.reads("message") == "dynamodb"
+
+
+@pytest.mark.slow
+def test_law_12_no_instance_writes_to_dynamodb_past_a_fence_and_its_validity_under_traffic(conn: Conn) -> None:
+    """Five times to PostgreSQL and back, under twelve writers of three instances; a write takes effect at any time."""
+    conn.execute("UPDATE ashore.crossing SET validity_ms = 500, longest_validity_ms = 500")
+    effects: list[float] = []
+    ended = threading.Event()
+    closed: list[tuple[float, float]] = []
+
+    def write_on_and_on(routes: Routes) -> None:
+        while not ended.is_set():
+            with suppress(WritesHeld, RoutesVoid), routes.write("message", wait_seconds=5) as permit:
+                if permit.store == "dynamodb":
+                    time.sleep(random.uniform(0, 0.6))
+                    took_effect = time.monotonic()
+                    if permit.seconds_left() > 0:
+                        effects.append(took_effect)
+                else:
+                    time.sleep(0.01)
+
+    with ExitStack() as stack:
+        instances = [stack.enter_context(Routes("court", conn.info.dsn, write_seconds=0.05)) for _ in range(3)]
+        pool = stack.enter_context(ThreadPoolExecutor(12))
+        writing = [pool.submit(write_on_and_on, instances[number % 3]) for number in range(12)]
+        try:
+            for _ in range(5):
+                time.sleep(0.5)
+                hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
+                time.sleep(fence_seconds(conn, "court"))
+                fenced_at = time.monotonic()
+                time.sleep(0.2)
+                with conn.transaction():
+                    move(conn, source="court", entities=["message"], expected="draining", to="writing")
+                time.sleep(0.3)
+                hold(conn, source="court", entities=["message"], expected=["writing"], to="returning", seconds=60)
+                closed.append((fenced_at, time.monotonic()))
+                with conn.transaction():
+                    move(conn, source="court", entities=["message"], expected="returning", to="syncing")
+        finally:
+            ended.set()
+        for writer in writing:
+            writer.result(30)
+    assert len(effects) > 20
+    assert [] == [at for at in effects for fenced_at, reopened_at in closed if fenced_at <= at <= reopened_at]
