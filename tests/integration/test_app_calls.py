@@ -253,6 +253,7 @@ def test_nothing_is_sampled_at_a_rate_of_none_and_about_half_at_a_half(conn: Con
         assert 300 < sum(shadow.is_sampled() for _ in range(1_000)) < 700
 
 
+@pytest.mark.slow
 def test_coroutine_functions_have_shadow_reads_too(conn: Conn, routes: Routes) -> None:
     async def dynamodb(message_id: str) -> dict[str, Any]:
         await asyncio.sleep(0.01)

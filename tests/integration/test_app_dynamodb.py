@@ -104,6 +104,7 @@ class _AsksForPatience(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 def test_law_12_a_retry_that_would_come_after_the_permit_is_not_sent(conn: Conn) -> None:
     """DynamoDB may ask for a longer pause than any setting of the client has."""
     _AsksForPatience.asked.clear()

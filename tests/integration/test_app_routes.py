@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -200,6 +200,7 @@ def test_law_12_after_the_fence_and_one_validity_no_permit_for_dynamodb_is_outst
         wire.delay_seconds = 0.0
 
 
+@pytest.mark.slow
 def test_law_12_a_permit_is_prolonged_by_newer_answers_as_long_as_nothing_moved(conn: Conn, routes: Routes) -> None:
     with routes.write("message") as permit:
         for _ in range(20):
@@ -259,35 +260,36 @@ def test_law_11_a_caller_goes_to_postgres_once_the_stream_has_passed_its_write(c
         assert time.monotonic() - wrote_at >= 0.5, "the margin"
 
 
-@pytest.mark.parametrize(
-    ("shards", "expected"),
-    [
-        ([], False),
-        ([("a", None, "open", 1)], True),
-        ([("a", None, "open", None)], False),
-        ([("a", None, "ended", 1)], False),
-        ([("a", None, "ended", 1), ("b", "a", "open", 2)], True),
-        ([("a", None, "lost", 1), ("b", None, "open", 2)], False),
-        ([("a", None, "skipped", None), ("b", None, "open", 2)], True),
-    ],
-)
-def test_law_11_the_lag_is_told_only_where_every_shard_is_known(
-    conn: Conn, routes: Routes, shards: list[tuple[str, str | None, str, int | None]], expected: bool
-) -> None:
+SHARDS: Final[list[tuple[list[tuple[str, str | None, str, int | None]], bool]]] = [
+    ([], False),
+    ([("a", None, "open", 1)], True),
+    ([("a", None, "open", None)], False),
+    ([("a", None, "ended", 1)], False),
+    ([("a", None, "ended", 1), ("b", "a", "open", 2)], True),
+    ([("a", None, "lost", 1), ("b", None, "open", 2)], False),
+    ([("a", None, "skipped", None), ("b", None, "open", 2)], True),
+]
+"""Shards of a stream (name, parent, state, minutes since the moment that they passed), and whether the lag is known."""
+
+
+def test_law_11_the_lag_is_told_only_where_every_shard_is_known(conn: Conn, routes: Routes) -> None:
     conn.execute("INSERT INTO ashore.stream (source, arn, origin, state) VALUES ('court', 'arn', '{}', 'running')")
-    for shard, parent, state, minutes in shards:
-        conn.execute(
-            "INSERT INTO ashore.shard (source, shard, parent, state, at_horizon, passed_at)"
-            " VALUES ('court', %s, %s, %s, true, clock_timestamp() - %s * interval '1 minute')",
-            (shard, parent, state, minutes),
-        )
-    routes.reads("message")
-    assert routes.latest is not None
-    lag = routes.latest.routes["message"].lag_ms
-    assert expected is (lag is not None)
-    if lag is not None:
-        slowest = max(minutes for *_, state, minutes in shards if state == "open" and minutes is not None)
-        assert 60_000 * slowest <= lag < 60_000 * slowest + 20_000
+    for shards, expected in SHARDS:
+        conn.execute("DELETE FROM ashore.shard")
+        for shard, parent, state, minutes in shards:
+            conn.execute(
+                "INSERT INTO ashore.shard (source, shard, parent, state, at_horizon, passed_at)"
+                " VALUES ('court', %s, %s, %s, true, clock_timestamp() - %s * interval '1 minute')",
+                (shard, parent, state, minutes),
+            )
+        routes.forget()
+        routes.reads("message")
+        assert routes.latest is not None
+        lag = routes.latest.routes["message"].lag_ms
+        assert expected is (lag is not None), shards
+        if lag is not None:
+            slowest = max(minutes for *_, state, minutes in shards if state == "open" and minutes is not None)
+            assert 60_000 * slowest <= lag < 60_000 * slowest + 20_000
 
 
 def test_an_instance_that_cannot_reach_the_ledger_holds_after_the_validity_and_goes_on_afterwards(conn: Conn) -> None:
@@ -313,6 +315,19 @@ def test_an_instance_that_cannot_reach_the_ledger_holds_after_the_validity_and_g
         wire.mend()
         writing.join(20)
         assert given == ["postgres"], "it waited, and then heard what had happened meanwhile"
+
+
+def test_a_ledger_that_takes_questions_and_never_answers_keeps_no_reader_waiting_for_long(conn: Conn) -> None:
+    with wire_to(conn.info.dsn) as wire, Routes("court", wire.dsn, write_seconds=0.2, hold_seconds=60) as routes:
+        assert routes.reads("message") == "dynamodb"
+        wire.delay_seconds = 60
+        wait_until(lambda: routes.latest is not None and routes.latest.seconds_left(routes.clock()) < 0)
+        began = time.monotonic()
+        assert routes.reads("message") == "dynamodb"
+        assert time.monotonic() - began < 30
+        with pytest.raises(RoutesVoid), routes.write("message", wait_seconds=0.1):
+            raise AssertionError
+        wire.cut()
 
 
 @pytest.mark.slow

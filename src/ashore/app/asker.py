@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from concurrent.futures import Future
@@ -16,7 +15,8 @@ from ashore.postgres.connect import Conn
 
 _JITTER: Final = 0.1
 _CLOSE_SECONDS: Final = 5.0
-_SLOW_SECONDS: Final = 1.0
+SLOW_SECONDS: Final = 1.0
+"""A question that has had no answer for so long may never have one, as where packets are dropped."""
 
 
 class Asker:
@@ -51,7 +51,6 @@ class Asker:
         self._starting = threading.Lock()
         self._publishing = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
 
     def after_fork(self) -> None:
         """Forget the parent's thread and connection; what it was told stays valid for as long as it is."""
@@ -60,9 +59,9 @@ class Asker:
         self._begin()
 
     def is_unreachable(self) -> bool:
-        """Whether the last question failed, or the one under way has had no answer for a second."""
+        """Whether the last question failed, or the one under way has had no answer for `SLOW_SECONDS`."""
         since = self._asking_since
-        return self.failure is not None or (since is not None and since.age(self._clock()) > _SLOW_SECONDS)
+        return self.failure is not None or (since is not None and since.age(self._clock()) > SLOW_SECONDS)
 
     def want(self) -> None:
         """Have the ledger asked as soon as possible; `following` is done once it was."""

@@ -34,8 +34,10 @@ def open_connection(how: Connect) -> Conn:
 
 def reason(error: Exception) -> str:
     """Why it failed, without a value: the condition of PostgreSQL, or what was raised instead."""
-    if isinstance(error, psycopg.Error):
-        return refusal(error) if error.sqlstate else "the connection was lost"
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        return refusal(error)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return "there is no connection to PostgreSQL"
     if isinstance(error, AshoreError):
         return error.what()
     return f"connecting raised {type(error).__name__}"

@@ -18,7 +18,7 @@ from ashore.app.answer import (
     where_to_read_in_an_outage,
     where_to_write,
 )
-from ashore.app.asker import Asker
+from ashore.app.asker import SLOW_SECONDS, Asker
 from ashore.app.callers import RecentWrites
 from ashore.app.clock import Clock, Instant, now
 from ashore.app.connecting import Connect
@@ -242,7 +242,7 @@ class Routes:
             if waited >= limit:
                 raise self._refused(found, entities, waited)
             self._asker.want()
-            yield following, limit - waited
+            yield following, min(limit - waited, SLOW_SECONDS)
 
     def _refused(self, wait: Wait, entities: Sequence[str], waited: float) -> RoutesVoid | WritesHeld:
         if wait is Wait.HELD:
