@@ -432,6 +432,18 @@ def test_on_gap_repair_goes_on_after_what_was_lost_and_remembers_it(crossing: Cr
     assert crossing.rows("SELECT balance FROM world.account WHERE account_id = '1'") == [(3,)]
 
 
+def test_after_a_day_without_a_reader_on_gap_repair_goes_on_with_one_gap_a_shard(crossing: Crossing) -> None:
+    crossing.table.put(account(1))
+    crossing.synced()
+    _lose_a_record(crossing)
+    crossing.do("UPDATE ashore.shard SET passed_at = now() - interval '30 hours', marked_at = NULL, position = NULL")
+    many_rounds(_repairing(crossing))
+    assert crossing.rows("SELECT shard, count(*) FROM ashore.gap GROUP BY shard ORDER BY shard") == [
+        (one.id, 1) for one in crossing.table.open_shards()
+    ]
+    assert crossing.rows("SELECT balance FROM world.account WHERE account_id = '1'") == [(3,)]
+
+
 def test_a_gap_while_entities_load_ends_their_attempt(crossing: Crossing) -> None:
     crossing.table.put(account(1))
     crossing.begin()

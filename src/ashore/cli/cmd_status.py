@@ -71,13 +71,17 @@ def _show(found: Status) -> None:
         )
         lag = "not known yet" if sync.lag_seconds is None else duration(sync.lag_seconds)
         out.print(f"lag {lag}; {sync.workers} workers; {sync.repairs:,} keys to repair; {sync.gaps} gaps", markup=False)
+        for gap in sync.open_gaps:
+            since = "an unknown moment" if gap.since is None else gap.since
+            lost = f"gap {gap.gap} ({gap.kind}, shard {gap.shard}): records from {since} to {gap.until} were lost"
+            out.print(f"{lost}; closed by {gap.closes}", markup=False)
         for line in (sync.alarm, *(f"refused, and off: {one}" for one in sync.refused)):
             if line is not None:
                 out.print(line, markup=False)
         if sync.waits:
             out.print(f"off until the cutover: {', '.join(sync.waits)}", markup=False)
     if found.verified_at is not None:
-        state = "fresh" if found.verification_is_fresh else "stale: verify again"
+        state = "fresh" if found.verification_is_fresh else f"stale: {'; '.join(found.verification_stale)}"
         out.print(f"\nFound equal at {found.verified_at} ({state})", markup=False)
     load = found.load
     if load is not None:

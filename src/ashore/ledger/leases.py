@@ -40,7 +40,7 @@ _TAKE: Final = """
         ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
     )
     RETURNING shard, parent, first, position, state, at_horizon, fence, batches,
-              coalesce(greatest(passed_at, marked_at), listed_at)
+              coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
 """
 _RELEASE: Final = """
     UPDATE ashore.shard SET owner = NULL, lease_until = NULL

@@ -38,11 +38,13 @@ VERSION_2: Final[LiteralString] = """
         written_at timestamptz,
         passed_at timestamptz,
         marked_at timestamptz,
+        skipped_at timestamptz,
         PRIMARY KEY (source, shard)
     ) WITH (fillfactor = 50);
     COMMENT ON COLUMN ashore.shard.position IS 'sequence number of the last record whose effect is committed';
     COMMENT ON COLUMN ashore.shard.passed_at IS 'by time: every record older than this was committed';
     COMMENT ON COLUMN ashore.shard.marked_at IS 'by a marker: every record older than this was committed';
+    COMMENT ON COLUMN ashore.shard.skipped_at IS 'when it was decided to go on after a gap, at the oldest record';
 
     CREATE TABLE ashore.sync_worker (
         source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
@@ -60,11 +62,23 @@ VERSION_2: Final[LiteralString] = """
         shard text,
         kind text NOT NULL CHECK (kind IN ('trimmed', 'vanished', 'unknown_start', 'unlisted_parent')),
         after numeric,
+        known_at timestamptz,
         found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         decision text CHECK (decision IN ('repair', 'reload')),
+        asked_at timestamptz,
         repaired_at timestamptz
     );
+    COMMENT ON COLUMN ashore.gap.known_at IS 'up to this moment nothing was missing';
+    COMMENT ON COLUMN ashore.gap.asked_at IS 'every key that it may concern was in the repair queue';
     CREATE INDEX ON ashore.gap (source) WHERE repaired_at IS NULL;
+
+    CREATE TABLE ashore.written_mark (
+        source text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        xid xid8 NOT NULL,
+        PRIMARY KEY (source, at)
+    );
+    COMMENT ON TABLE ashore.written_mark IS 'a row version that was committed after this moment has no older xmin';
 
     CREATE TABLE ashore.pending_change (
         load bigint NOT NULL REFERENCES ashore.load,

@@ -15,7 +15,6 @@ from ashore.model.change import Shard
 from ashore.postgres.connect import Conn, one_row
 
 StreamState = Literal["running", "paused", "stopped"]
-GapKind = Literal["trimmed", "vanished", "unknown_start", "unlisted_parent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +86,12 @@ _MAY_LIST = """
 """
 _NOT_SEEN = """
     SELECT shard, parent, first, position, state, at_horizon, fence, batches,
-           coalesce(greatest(passed_at, marked_at), listed_at)
+           coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
     FROM ashore.shard WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
 """
 _WITHOUT_PARENT = """
     SELECT shard, parent, first, position, state, at_horizon, fence, batches,
-           coalesce(greatest(passed_at, marked_at), listed_at)
+           coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
     FROM ashore.shard s WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
       AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent)
       AND listed_at < clock_timestamp() - %(seconds)s * interval '1 s'
@@ -121,24 +120,8 @@ _LOST = """
     WHERE source = %(source)s AND shard = %(shard)s
 """
 _SKIP_TO_HORIZON = """
-    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL
+    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL, skipped_at = clock_timestamp()
     WHERE source = %(source)s AND shard = %(shard)s
-"""
-_GAP = """
-    INSERT INTO ashore.gap (source, shard, kind, after, decision)
-    VALUES (%(source)s, %(shard)s, %(kind)s, %(after)s, %(decision)s) RETURNING id
-"""
-_OPEN_GAPS = """
-    SELECT id, shard, kind, found_at, decision FROM ashore.gap WHERE source = %s AND repaired_at IS NULL ORDER BY id
-"""
-_REPAIRED = "UPDATE ashore.gap SET repaired_at = clock_timestamp() WHERE id = ANY(%(gaps)s) AND repaired_at IS NULL"
-_SKIP_LOST = """
-    UPDATE ashore.shard SET state = 'skipped' WHERE source = %(source)s AND state = 'lost'
-      AND shard IN (SELECT shard FROM ashore.gap WHERE id = ANY(%(gaps)s))
-"""
-_FORGET_GAPS = """
-    UPDATE ashore.gap SET repaired_at = clock_timestamp(), decision = 'reload'
-    WHERE source = %s AND repaired_at IS NULL
 """
 _PASSED: Final = """
     SELECT
@@ -157,14 +140,6 @@ _LAGS: Final = """
            newest_record_at
     FROM ashore.shard WHERE source = %s AND state = 'open' ORDER BY shard
 """
-_VERIFIED: Final = """
-    SELECT v.at, v.at > clock_timestamp() - interval '1 day' AND NOT EXISTS (
-        SELECT FROM ashore.rejected_item r WHERE r.source = v.source AND r.rejected_at > v.at)
-        AND NOT EXISTS (
-            SELECT FROM ashore.load l WHERE l.source = v.source AND l.purpose = 'load' AND l.started_at > v.at)
-    FROM ashore.verification v WHERE v.source = %(source)s AND (v.report ->> 'equal')::boolean
-    ORDER BY v.at DESC LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,17 +153,6 @@ class Passing:
     def is_past(self) -> bool:
         """Whether all have."""
         return not self.not_passed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A row of `ashore.gap` that is not repaired."""
-
-    id: int
-    shard: str | None
-    kind: GapKind
-    found_at: datetime
-    decision: str | None
 
 
 def stream_of(conn: Conn, source: str) -> StreamRecord | None:
@@ -292,36 +256,6 @@ def advance(conn: Conn, *, source: str, owner: str, shard: ShardRecord, progress
     )
 
 
-def keep_gap(conn: Conn, *, source: str, shard: ShardRecord | None, kind: GapKind, decision: str | None) -> int:
-    """Note that records were lost before they were read; return the gap's number."""
-    arguments = {
-        "source": source,
-        "shard": None if shard is None else shard.shard,
-        "kind": kind,
-        "after": None if shard is None else shard.position,
-        "decision": decision,
-    }
-    return int(one_row(conn.execute(_GAP, arguments))[0])
-
-
-def open_gaps(conn: Conn, source: str) -> list[Gap]:
-    """The gaps that are not repaired."""
-    with conn.cursor(row_factory=class_row(Gap)) as cursor:
-        return cursor.execute(_OPEN_GAPS, (source,)).fetchall()
-
-
-def gaps_repaired(conn: Conn, source: str, gaps: Sequence[int]) -> None:
-    """Note that what was lost in these gaps has been read from the table; their lost shards hold nothing up then."""
-    arguments = {"source": source, "gaps": list(gaps)}
-    conn.execute(_REPAIRED, arguments)
-    conn.execute(_SKIP_LOST, arguments)
-
-
-def forget_gaps(conn: Conn, source: str) -> None:
-    """Note that a new beginning makes earlier gaps meaningless."""
-    conn.execute(_FORGET_GAPS, (source,))
-
-
 def give_up_shard(conn: Conn, source: str, shard: str) -> None:
     """Note that a shard is gone though it was not read to its end."""
     conn.execute(_LOST, {"source": source, "shard": shard})
@@ -335,15 +269,6 @@ def skip_to_horizon(conn: Conn, source: str, shard: str) -> None:
 def shard_lags(conn: Conn, source: str) -> list[tuple[str, str | None, float | None, int, datetime | None]]:
     """Of each shard that is read: its name, who has it, the lag in seconds, its records, the time of the newest."""
     return conn.execute(_LAGS, (source,)).fetchall()
-
-
-def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
-    """When the source was last verified and found equal, and whether that still says something.
-
-    It goes stale after a day, with any change that was rejected after it, and with another load.
-    """
-    row = conn.execute(_VERIFIED, {"source": source}).fetchone()
-    return (None, False) if row is None else (row[0], row[1])
 
 
 def passing(conn: Conn, source: str, moment: datetime) -> Passing:

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ashore.ledger import leases, loads, pending, streams, taken_off, units
+from ashore.ledger.freshness import last_verified
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import found_version
+from ashore.pipeline.gaps import GapStatus, gaps_of
 from ashore.pipeline.project import Project
 from ashore.pipeline.rejects import count_rejects
 from ashore.postgres.connect import Conn, connect
@@ -74,6 +76,7 @@ class SyncStatus:
     workers: int
     repairs: int
     gaps: int
+    open_gaps: tuple[GapStatus, ...]
     pending_mb: float
     refused: tuple[str, ...]
     waits: tuple[str, ...]
@@ -81,7 +84,7 @@ class SyncStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The state of a source. A verification is fresh for a day, while no change is rejected and nothing is loaded."""
+    """The state of a source. `verification_stale` says why the last verification does not count any more."""
 
     source: str
     entities: tuple[EntityStatus, ...]
@@ -89,6 +92,7 @@ class Status:
     sync: SyncStatus | None = None
     verified_at: str | None = None
     verification_is_fresh: bool = False
+    verification_stale: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -114,7 +118,7 @@ def status(project: Project) -> Status:
         sync = _sync(conn, name)
         pending_changes = pending.count_pending(conn, [one.load for one in known.values() if one.load is not None])
         parked = pending.count_parked(conn, name)
-        verified_at, is_fresh = streams.last_verification(conn, name)
+        verified = last_verified(conn, name)
     entities = []
     for entity in dict.fromkeys([*project.plan.entities, *(one for one in known if one != loads.UNMATCHED)]):
         record = known.get(entity)
@@ -145,8 +149,9 @@ def status(project: Project) -> Status:
         entities=tuple(entities),
         load=load,
         sync=sync,
-        verified_at=None if verified_at is None else verified_at.isoformat(),
-        verification_is_fresh=is_fresh,
+        verified_at=None if verified is None else verified.at.isoformat(),
+        verification_is_fresh=verified is not None and verified.is_fresh,
+        verification_stale=() if verified is None else verified.stale,
     )
 
 
@@ -167,6 +172,7 @@ def _sync(conn: Conn, source: str) -> SyncStatus | None:
     lags = [one.lag_seconds for one in shards]
     lag = None if None in lags or not lags else max(one for one in lags if one is not None)
     off = taken_off.taken_off(conn, source)
+    open_gaps = gaps_of(conn, source)
     return SyncStatus(
         state=stream.state,
         arn=stream.arn,
@@ -176,7 +182,8 @@ def _sync(conn: Conn, source: str) -> SyncStatus | None:
         shards=shards,
         workers=leases.count_workers(conn, source),
         repairs=count_repairs(conn, source),
-        gaps=len(streams.open_gaps(conn, source)),
+        gaps=len(open_gaps),
+        open_gaps=open_gaps,
         pending_mb=round(pending.pending_bytes(conn) / 1e6, 1),
         refused=tuple(f"{one.name} of {one.table}" for one, state in off if state == "refused"),
         waits=tuple(f"{one.name} of {one.table}" for one, state in off if state == "off"),

@@ -182,3 +182,69 @@ class SyncPaused(SyncError):
 
     def hint(self) -> str:
         return "let it go on with `ashore sync resume`"
+
+
+@dataclass(eq=False, kw_only=True)
+class GapNotCovered(SyncError):
+    """Exports do not cover a gap from its beginning to its end. Nothing was read of them, and nothing queued."""
+
+    source: str
+    missing: tuple[str, ...]
+
+    code = "ASH830"
+
+    def what(self) -> str:
+        return f"the exports do not cover what {self.source} missed: {'; '.join(self.missing)}"
+
+    def hint(self) -> str:
+        return "export these windows too, and name all exports at once; `ashore sync repair` prints how"
+
+
+@dataclass(eq=False, kw_only=True)
+class GapWithoutBeginning(SyncError):
+    """Nobody knows since when records are missing, so that no export can be shown to cover it. Nothing was queued."""
+
+    source: str
+    gaps: tuple[int, ...]
+
+    code = "ASH831"
+
+    def what(self) -> str:
+        listed = ", ".join(str(gap) for gap in self.gaps)
+        return f"nobody knows since when records of {self.source} are missing (gap {listed})"
+
+    def hint(self) -> str:
+        return "`ashore sync repair --scan` reads the whole table"
+
+
+@dataclass(eq=False, kw_only=True)
+class GapStillGrows(SyncError):
+    """The worker stopped at a gap, which grows until its shard is read on. Nothing was queued."""
+
+    source: str
+    gaps: tuple[int, ...]
+
+    code = "ASH832"
+
+    def what(self) -> str:
+        listed = ", ".join(str(gap) for gap in self.gaps)
+        return f"the workers of {self.source} stopped at a gap, which grows until they go on (gap {listed})"
+
+    def hint(self) -> str:
+        return "let them go on with `ashore sync run --on-gap repair`, and repair then"
+
+
+@dataclass(eq=False, kw_only=True)
+class ExportOfOtherTable(SyncError):
+    """An export is of another table than the one whose stream is read, or of an earlier one of that name."""
+
+    source: str
+    export: str
+
+    code = "ASH833"
+
+    def what(self) -> str:
+        return f"{self.export} is not of the table whose stream is read for {self.source}"
+
+    def hint(self) -> str:
+        return "name incremental exports of that table"

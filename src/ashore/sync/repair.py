@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ashore.ledger import loads, repairs
+from ashore.ledger import gaps, loads, repairs
 from ashore.ledger.repairs import Repair
 from ashore.mapping.match import KeyTexts, key_texts
 from ashore.model.change import Change
@@ -31,8 +31,10 @@ class Repairer:
     writer: BatchWriter
 
     def step(self) -> int:
-        """Repair the keys whose turn it is; return how many left the queue."""
+        """Repair the keys whose turn it is; return how many left the queue. A gap whose keys have left it is closed."""
         conn, source = self.writer.conn, self.order.plan.name
+        if gaps.open_gaps(conn, source):
+            gaps.close_gaps(conn, source)
         due = repairs.due_repairs(conn, source, most=self.order.limits.repairs_at_once)
         if not due:
             return 0

@@ -11,10 +11,11 @@ from typing import Final
 from uuid import uuid4
 
 from ashore.dynamodb.errors import ShardGone, SourceError, Trimmed
-from ashore.ledger import leases, loads, pending, records, streams
+from ashore.ledger import gaps, leases, loads, pending, records, streams, written
 from ashore.ledger.errors import LeaseLost
+from ashore.ledger.gaps import GapKind
 from ashore.ledger.locks import lock_flow, unlock_flow
-from ashore.ledger.streams import GapKind, ShardRecord, StreamRecord
+from ashore.ledger.streams import ShardRecord, StreamRecord
 from ashore.observe.events import Emit, SyncBatch, SyncMerged, SyncStateChanged, silent
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
@@ -34,6 +35,7 @@ _PARENT_SECONDS: Final = 900.0
 """How long a shard waits for its parent to be listed, before the parent counts as come and gone."""
 _DISK_EVERY: Final = 20
 """Rounds of tending between two looks at how much room the captured changes take."""
+_MARK_SECONDS: Final = 600.0
 
 
 @dataclass(slots=True)
@@ -189,6 +191,7 @@ class Worker:
 
     def _check_disk(self) -> None:
         if self._tended.rounds % _DISK_EVERY == 1:
+            written.mark_written(self.conn, self.source, seconds=_MARK_SECONDS)
             found = pending.pending_bytes(self.conn) // 1_000_000
             if found > self.order.limits.pending_disk_mb:
                 raise PendingTooLarge(found_mb=found, most_mb=self.order.limits.pending_disk_mb)
@@ -207,8 +210,8 @@ class Worker:
         if pending.count_parked(self.conn, self.source):
             retry_parked(writer)
         repaired = self._repairer.step()
-        if merged.changes >= self.order.limits.merge_changes:
-            self._tended.at = 0.0  # there is more to merge: no need to wait for the next round
+        if merged.changes >= self.order.limits.merge_changes or repaired >= self.order.limits.repairs_at_once:
+            self._tended.at = 0.0  # there is more to do: no need to wait for the next round
         return merged.changes + repaired
 
     def _submit(self) -> None:
@@ -260,8 +263,8 @@ class Worker:
         found = _found[kind]
         if self.order.on_gap == "stop":
             with self.conn.transaction():
-                if not any(gap.shard == shard.shard for gap in streams.open_gaps(self.conn, self.source)):
-                    streams.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision=None)
+                if not any(gap.shard == shard.shard for gap in gaps.open_gaps(self.conn, self.source)):
+                    gaps.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision=None)
             raise RecordsLost(source=self.source, shard=shard.shard, found=found)
         with self.conn.transaction():
             states = loads.lock_states(self.conn, self.source, exclusively=True)
@@ -270,7 +273,7 @@ class Worker:
                 loads.discard(self.conn, load)
                 pending.forget_pending(self.conn, [load], list(caught))
             loads.set_state(self.conn, source=self.source, entities=list(caught), state="loading")
-            streams.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision="repair")
+            gaps.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision="repair")
             if kind == "vanished":
                 streams.give_up_shard(self.conn, self.source, shard.shard)
             else:
