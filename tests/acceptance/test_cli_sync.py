@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ashore.local.export_writer import write_export
+from ashore.local.export_writer import WrittenKey, write_changes_export, write_export
 
 
 @dataclass
@@ -130,6 +130,62 @@ def test_a_difference_is_repaired_from_the_table(streamed: Any) -> None:
     [customers, _] = found["entities"]
     assert (customers["different"], customers["missing"], customers["extra"]) == (1, 1, 1)
     assert verified["equal"] is True
+
+
+def test_a_gap_is_named_with_what_closes_it_and_is_repaired_from_an_export(streamed: Any, make: Any, moto: Any) -> None:
+    about = moto.client("dynamodb").describe_table(TableName="shop")["Table"]
+    streamed.json("load", "--sync")
+    streamed.json("sync", "run", "--once")
+    assert "no record" in streamed.run("sync", "repair").stdout
+    streamed.rows("DELETE FROM customer WHERE customer_id = 'c3'")  # as if its making had been lost
+    streamed.rows(
+        "INSERT INTO ashore.gap (source, shard, kind, known_at, decision)"
+        " SELECT source, shard, 'trimmed', passed_at, 'repair' FROM ashore.shard"
+    )
+
+    listed = streamed.run("sync", "repair")
+    assert (listed.returncode, listed.stdout.count("--export-type INCREMENTAL_EXPORT")) == (1, 1)
+    assert about["TableArn"] in listed.stdout
+    status = streamed.json("status")["sync"]
+    assert (status["gaps"], status["open_gaps"][0]["is_asked"]) == (len(status["open_gaps"]), False)
+    assert "closed by `ashore sync repair --export" in streamed.run("status").stdout
+    now = datetime.now(UTC)
+    key = {name: make.S("customer|c3") for name in ("pk", "sk")}
+
+    def export(name: str, window: tuple[datetime, datetime]) -> str:
+        changes = [WrittenKey(key=key, new=key, at=now)]
+        table = {"table_arn": about["TableArn"], "table_id": about["TableId"]}
+        return str(write_changes_export(streamed.folder / name, changes, window=window, **table))
+
+    late = export("late", (now, now + timedelta(hours=1)))
+    refused = streamed.run("sync", "repair", "--export", late)
+    assert (refused.returncode, "ASH830" in refused.stderr) == (3, True)
+    path = export("whole", (now - timedelta(hours=1), now + timedelta(hours=1)))
+    dry = streamed.json("sync", "repair", "--export", path, "--dry-run")
+    assert (dry["keys"], streamed.rows("SELECT count(*) FROM ashore.repair")) == ({"customer": 1}, [(0,)])
+    assert "will close" in streamed.run("sync", "repair", "--export", path).stdout
+    assert streamed.json("status")["verification_is_fresh"] is False
+    streamed.json("sync", "run", "--once")
+
+    assert streamed.rows("SELECT count(*) FROM customer WHERE customer_id = 'c3'") == [(1,)]
+    assert streamed.json("status")["sync"]["gaps"] == 0
+    assert streamed.json("sync", "repair")["gaps"] == []
+
+
+def test_a_gap_is_repaired_by_reading_the_whole_table(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    streamed.json("sync", "run", "--once")
+    streamed.rows("UPDATE customer SET credit = 1 WHERE customer_id = 'c3'")
+    streamed.rows("INSERT INTO ashore.gap (source, kind, decision) VALUES ('shop', 'unlisted_parent', 'repair')")
+
+    with running(streamed):
+        scanned = streamed.json("sync", "repair", "--scan")
+        give_up_at = time.monotonic() + 60
+        while streamed.json("status")["sync"]["gaps"]:
+            assert time.monotonic() < give_up_at
+
+    assert (scanned["total_differences"], len(scanned["gaps"])) == (1, 1)
+    assert streamed.rows("SELECT credit::float FROM customer WHERE customer_id = 'c3'") == [(12.5,)]
 
 
 def test_a_table_without_a_stream_is_refused_and_nothing_is_begun(shop_table: Any) -> None:

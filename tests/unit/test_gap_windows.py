@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +45,7 @@ def test_what_is_missing_are_just_the_minutes_that_no_window_has(needed: Window,
     found = missing(needed, given_windows)
     assert minutes(needed) - have == set().union(*(minutes(one) for one in found))
     assert found == sorted(found)
-    assert all(one.until < other.since for one, other in zip(found, found[1:], strict=False))
+    assert all(one.until < other.since for one, other in pairwise(found))
 
 
 @given(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ashore.cli import options
+from ashore.cli.cmd_sync_repair import repair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("run", epilog="Example:  ashore sync run --for 10")(run)
     group.command("pause", epilog="Example:  ashore sync pause")(pause)
     group.command("resume", epilog="Example:  ashore sync resume")(resume)
+    group.command("repair", epilog="Example:  ashore sync repair --export s3://my-exports/gap")(repair)
     group.command("stop", epilog="Example:  ashore sync stop")(stop)
     app.add_typer(group, name="sync")
 
@@ -71,7 +73,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
         typer.Option(
             "--on-gap",
             metavar="stop|repair",
-            help="When records left the stream before they were read: stop, or go on and read the table again.",
+            help="When records left the stream before they were read: stop, or go on and remember what to repair.",
         ),
     ] = "stop",
     minutes: Annotated[

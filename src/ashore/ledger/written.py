@@ -23,7 +23,7 @@ _MARK: Final = """
     ON CONFLICT DO NOTHING
 """
 _SINCE: Final = """
-    SELECT (m.xid::text::numeric % 4294967296)::bigint,
+    SELECT (m.xid::text::numeric %% 4294967296)::bigint,
            m.xid::text::numeric BETWEEN s.next - 2000000000 AND s.next
     FROM ashore.written_mark m, (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric AS next) s
     WHERE m.source = %(source)s

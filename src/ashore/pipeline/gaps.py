@@ -39,7 +39,8 @@ _AT_ONCE: Final = 2_000
 class GapStatus:
     """An open gap. Records that were written between `since` (None: unknown) and `until` were lost.
 
-    `closes` says what closes it; `exports` are the windows, as (from, to), that exports have to cover for it.
+    `is_asked` says that its keys are in the repair queue. `closes` says what closes it; `exports` are the windows, as
+    (from, to), that exports have to cover for it.
     """
 
     gap: int
@@ -47,6 +48,7 @@ class GapStatus:
     kind: str
     since: str | None
     until: str
+    is_asked: bool
     closes: str
     exports: tuple[tuple[str, str], ...] = ()
 
@@ -90,6 +92,7 @@ def _status(gap: Gap) -> GapStatus:
         kind=gap.kind,
         since=None if gap.known_at is None else gap.known_at.isoformat(),
         until=gap.found_at.isoformat(),
+        is_asked=gap.asked_at is not None,
         closes=closes,
         exports=() if window is None else tuple((_iso(one.since), _iso(one.until)) for one in exportable([window])),
     )

@@ -68,8 +68,8 @@ class RecordsLost(SyncError):
 
     def hint(self) -> str:
         return (
-            "DynamoDB keeps a stream for 24 hours. `ashore sync --on-gap repair` goes on from the oldest record that"
-            " there is, and then reads again from the table what may have been missed"
+            "DynamoDB keeps a stream for 24 hours. `ashore sync run --on-gap repair` goes on from the oldest record"
+            " that there is; `ashore sync repair` then repairs what was missed, from exports or from the whole table"
         )
 
 
