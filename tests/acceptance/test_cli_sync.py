@@ -154,8 +154,8 @@ def test_a_gap_is_named_with_what_closes_it_and_is_repaired_from_an_export(strea
 
     def export(name: str, window: tuple[datetime, datetime]) -> str:
         changes = [WrittenKey(key=key, new=key, at=now)]
-        table = {"table_arn": about["TableArn"], "table_id": about["TableId"]}
-        return str(write_changes_export(streamed.folder / name, changes, window=window, **table))
+        home = write_changes_export(streamed.folder / name, changes, window=window, table_arn=about["TableArn"])
+        return str(home)
 
     late = export("late", (now, now + timedelta(hours=1)))
     refused = streamed.run("sync", "repair", "--export", late)
@@ -184,7 +184,7 @@ def test_a_gap_is_repaired_by_reading_the_whole_table(streamed: Any) -> None:
         while streamed.json("status")["sync"]["gaps"]:
             assert time.monotonic() < give_up_at
 
-    assert (scanned["total_differences"], len(scanned["gaps"])) == (1, 1)
+    assert scanned["total_differences"] == 2  # the comparison found it, and the witness
     assert streamed.rows("SELECT credit::float FROM customer WHERE customer_id = 'c3'") == [(12.5,)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ashore.dynamodb.scan import TableSource
@@ -17,7 +17,8 @@ from ashore.observe.events import Emit, silent
 from ashore.pipeline.load import tables_of
 from ashore.postgres.connect import Conn, connect
 from ashore.verify.report import VerifyReport
-from ashore.verify.run import EVERY_ITEM, VerifyOrder, run_verify
+from ashore.verify.reread import never
+from ashore.verify.run import EVERY_ITEM, PATIENCE_SECONDS, VerifyOrder, run_verify
 
 
 @dataclass(eq=False, kw_only=True)
@@ -67,6 +68,8 @@ def verify(  # noqa: PLR0913 (the options of the command)
     witness: int = 5,
     witness_all: bool = False,
     repair: bool = False,
+    patience_seconds: float = PATIENCE_SECONDS,
+    should_stop: Callable[[], bool] = never,
     emit: Emit = silent,
 ) -> VerifyReport:
     """Compare some entities (all that are declared, if none is named) with a fresh reading of the source.
@@ -77,6 +80,7 @@ def verify(  # noqa: PLR0913 (the options of the command)
 
     Raises:
         RepairNeedsTable: The source is an export.
+        VerificationStopped: `should_stop` said so.
         AshoreError: As `ashore.verify.run.run_verify`; nothing is concluded.
     """
     names = tuple(entities) or tuple(plan.entities)
@@ -100,6 +104,8 @@ def verify(  # noqa: PLR0913 (the options of the command)
             fetch=source.get_items if isinstance(source, TableSource) else None,
             workers=workers,
             witness=EVERY_ITEM if witness_all else witness,
+            patience_seconds=patience_seconds,
+            should_stop=should_stop,
             on_apart=_Repairs(plan=plan, entities=names, gaps=known, is_wanted=repair) if is_live else None,
         ),
         emit,
