@@ -188,6 +188,35 @@ def test_a_gap_is_repaired_by_reading_the_whole_table(streamed: Any) -> None:
     assert streamed.rows("SELECT credit::float FROM customer WHERE customer_id = 'c3'") == [(12.5,)]
 
 
+def test_verifying_again_and_again_ends_cleanly_and_its_exit_code_tells_of_findings(streamed: Any) -> None:
+    streamed.json("load")
+    streamed.rows("UPDATE customer SET credit = 1 WHERE customer_id = 'c3'")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ashore", "verify", "--continuous", "--pause", "0", "--json", "--witness", "0"],
+        cwd=streamed.folder,
+        env=streamed.given(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        streamed.rows("UPDATE customer SET credit = 12.5 WHERE customer_id = 'c3'")
+        while not (later := json.loads(process.stdout.readline()))["equal"]:
+            pass
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert (first["round"], first["total_differences"], later["total_differences"]) == (1, 1, 0)
+    assert process.returncode == 1, "a round had differences, though a later one has none"
+    assert streamed.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'ashore_shadow'") == []
+    assert streamed.rows("SELECT count(*) FROM ashore.load WHERE phase IN ('rows', 'keys')") == [(0,)]
+    assert streamed.rows("SELECT count(*) FROM ashore.verification") >= [(later["round"],)]
+    clean = streamed.run("verify", "--continuous", "--rounds", "1")
+    assert (clean.returncode, "round 1: equal" in clean.stdout) == (0, True)
+
+
 def test_a_table_without_a_stream_is_refused_and_nothing_is_begun(shop_table: Any) -> None:
     for arguments in (("load", "--sync"), ("sync", "run")):
         refused = shop_table.run(*arguments)
