@@ -88,6 +88,20 @@ def test_an_item_that_changes_and_arrives_between_the_reading_of_both_stores_is_
     assert "agrees" == world.judge()
 
 
+def test_both_at_once_are_no_difference_either() -> None:
+    world = World(b"one", b"old")
+    world.write(b"two")
+    world.after_rows = lambda number: world.flow() if number == 2 else None
+
+    def change(number: int) -> None:
+        if number == 3:
+            world.write(b"three")
+            world.flow()
+
+    world.between = change
+    assert "agrees" == world.judge()
+
+
 def test_a_change_that_does_not_arrive_is_undecided() -> None:
     world = World(b"one", b"one")
     world.write(b"two")
