@@ -55,7 +55,8 @@ def keys_written_since(
 ) -> Iterator[list[tuple[str, ...]]]:
     """The values, as text, of some columns of every row that was written since; some hundreds at a time.
 
-    Reads the whole table once, without an index, in a transaction of its own for as long as it is iterated.
+    Reads the whole table once, without an index, before the first are handed out. The connection is in autocommit mode,
+    so that what is done meanwhile is no part of a long transaction.
     """
     texts = [sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns]
     for rows in _rows(conn, table, texts, since):
@@ -73,7 +74,7 @@ def _rows(
 ) -> Iterator[list[tuple[Any, ...]]]:
     newer = sql.SQL("true") if since is None else sql.SQL("age(xmin) <= age({}::xid)").format(sql.Literal(str(since)))
     statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(sql.SQL(", ").join(columns), table.identifier, newer)
-    with conn.transaction(), conn.cursor(name="ashore_written") as cursor:
+    with conn.cursor(name="ashore_written", withhold=True) as cursor:
         cursor.execute(statement)
         while rows := cursor.fetchmany(_AT_ONCE):
             yield rows
