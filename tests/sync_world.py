@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -111,6 +111,9 @@ LIMITS: Final = SyncLimits(
     readers=2,
     merge_changes=7,
     repairs_at_once=5,
+    marker_writes=200,
+    marker_return_seconds=0.0,
+    marker_left_seconds=0.0,
 )
 
 
@@ -188,14 +191,47 @@ def _fetch(table: MemoryTable, keys: Sequence[Mapping[str, Any]]) -> list[bytes]
     return table.get_items(keys)
 
 
-def order(dsn: str, table: MemoryTable, *, on_gap: OnGap = "stop", **limits: Any) -> SyncOrder:
+@dataclass
+class MemoryMarkers:
+    """Writes markers to the memory table; `errors` are raised by the next calls, `written` are the keys so far."""
+
+    table: MemoryTable
+    errors: list[Exception] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+    def put(self, key: Any) -> None:
+        self._fail()
+        self.written.append(key["pk"]["S"])
+        self.table.put(key)
+
+    def delete(self, key: Any) -> None:
+        self._fail()
+        if key["pk"]["S"] in {partition for partition, _ in self.table.items}:
+            self.table.delete(key["pk"]["S"], key["sk"]["S"])
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def order(
+    dsn: str, table: MemoryTable, *, on_gap: OnGap = "stop", markers: MemoryMarkers | None = None, **limits: Any
+) -> SyncOrder:
     chosen = SyncLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | limits)
-    return SyncOrder(dsn=dsn, plan=plan, source=table, fetch=partial(_fetch, table), on_gap=on_gap, limits=chosen)
+    return SyncOrder(
+        dsn=dsn,
+        plan=plan,
+        source=table,
+        fetch=partial(_fetch, table),
+        markers=markers,
+        on_gap=on_gap,
+        limits=chosen,
+    )
 
 
-def worker(dsn: str, table: MemoryTable, **limits: Any) -> Worker:
+def worker(dsn: str, table: MemoryTable, *, markers: MemoryMarkers | None = None, **limits: Any) -> Worker:
     conn = connect(dsn, application_name="test worker", autocommit=True)
-    return Worker(conn=conn, order=order(dsn, table, **limits), tables=tables(conn), executor=AtOnce())
+    return Worker(conn=conn, order=order(dsn, table, markers=markers, **limits), tables=tables(conn), executor=AtOnce())
 
 
 class SteppedLoad:

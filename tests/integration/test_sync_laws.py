@@ -16,6 +16,7 @@ from tests.sync_world import ENTITIES, SteppedLoad
 from ashore.dynamodb.errors import Throttled
 from ashore.ledger import loads, pending, repairs, streams
 from ashore.ledger.errors import LeaseLost
+from ashore.ledger.passing import passing
 from ashore.ledger.repairs import key_hash
 from ashore.model.change import Start
 from ashore.postgres.connect import connect
@@ -183,7 +184,7 @@ def test_law_6_a_shard_that_ended_without_a_listed_child_has_not_passed(crossing
     for _ in range(60):
         worker.round()
     with connect(crossing.dsn, application_name="test", autocommit=True) as conn:
-        assert not streams.passing(conn, "world", datetime.now(UTC) - timedelta(hours=1)).is_past
+        assert not passing(conn, "world", datetime.now(UTC) - timedelta(hours=1)).is_past
     worker.leave()
     crossing.table.list_all()
     crossing.table.put(account(1))

@@ -10,7 +10,7 @@ import typer
 from ashore.cli import options
 
 if TYPE_CHECKING:
-    from ashore.pipeline.status import Status
+    from ashore.pipeline.status import MarkingStatus, Status
 
 
 _WATCH_SECONDS = 2.0
@@ -62,16 +62,21 @@ def _show(found: Status) -> None:
     sync = found.sync
     if sync is not None:
         shards = [
-            (one.shard, one.owner or "(nobody)", one.last_record_at, one.records, one.lag_seconds)
+            (one.shard, one.owner or "(nobody)", one.last_record_at, one.last_marker_at, one.records, one.lag_seconds)
             for one in sync.shards
         ]
         out.print()
         out.print(
-            table(f"Stream, {sync.state}", ("shard", "read by", "last record", "records", "lag s"), shards, numbers=2)
+            table(
+                f"Stream, {sync.state}",
+                ("shard", "read by", "last record", "last marker", "records", "lag s"),
+                shards,
+                numbers=2,
+            )
         )
         lag = "not known yet" if sync.lag_seconds is None else duration(sync.lag_seconds)
         out.print(f"lag {lag}; {sync.workers} workers; {sync.repairs:,} keys to repair; {sync.gaps} gaps", markup=False)
-        for line in (sync.alarm, *(f"refused, and off: {one}" for one in sync.refused)):
+        for line in (sync.alarm, _markers(sync.marking), *(f"refused, and off: {one}" for one in sync.refused)):
             if line is not None:
                 out.print(line, markup=False)
         if sync.waits:
@@ -84,3 +89,15 @@ def _show(found: Status) -> None:
         done = f"{load.items_read:,} items, {load.units_done} of {load.units} units"
         where = f"process {load.pid} on {load.host}"
         out.print(f"\nLoad {load.load}, phase {load.phase}: {done}; begun {load.started_at} by {where}", markup=False)
+
+
+def _markers(found: MarkingStatus | None) -> str | None:
+    """What to say of markers; nothing where they are off."""
+    if found is None or found.state == "off":
+        return None
+    if found.state != "on":
+        why = "IAM refuses them" if found.state == "refused" else "the partition key is not text"
+        return f"no markers ({why}): what has been passed is judged by time"
+    waits = "" if found.waits_for is None else f", for what waits since {found.waits_for}"
+    none = f"; none came back from {', '.join(found.not_reached)}" if found.not_reached else ""
+    return f"markers: {found.sent:,} of at most {found.budget:,}{waits}{none}"

@@ -212,6 +212,11 @@ class _Watcher:
                 self._say(f"merged {changes:,} captured changes")
             case events.SyncStateChanged(entity=entity, state=state):
                 self._say(f"{entity} is {state}")
+            case events.MarkersRefused(reason=reason):
+                self._say(f"no markers: {reason}; what has been passed is judged by time")
+            case events.MarkersSpent(markers=markers, not_reached=not_reached):
+                named = ", ".join(not_reached[:5]) + (" and others" if len(not_reached) > 5 else "")
+                self._say(f"{markers:,} markers, and none came back from {named}: judged by time")
             case _:
                 return
         now = time.monotonic()

@@ -23,6 +23,8 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.
 class ReadBudget:
     """Keeps one process below a number of read units a second, by what DynamoDB says that each request consumed.
 
+    Write units can be held as well; then one budget is for writes alone.
+
     Guarantees:
         - What was consumed since the first request never exceeds `units_per_second` times the seconds since then
           by more than one request of each thread.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -115,6 +116,11 @@ class TableStream:
     def origin(self) -> dict[str, Any]:
         """The table's identity, as `TableSource.origin` gives it."""
         return {"kind": "table", "table_arn": self._table.arn, "table_id": self._table.table_id}
+
+    @property
+    def throttled(self) -> Counter[str]:
+        """How often each operation on streams of this place was throttled in this process so far."""
+        return Counter(_transport(self.aws).throttled)
 
     def describe(self) -> StreamInfo | None:
         """The table's newest stream; None where it never had one."""

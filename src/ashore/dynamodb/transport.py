@@ -6,6 +6,8 @@ boto3's own parser reads 5,800 items of 1.2 KB a second; this path read 300,000 
 from __future__ import annotations
 
 import ssl
+import threading
+from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -68,6 +70,9 @@ class Transport:
         self.endpoint = client.meta.endpoint_url
         self.region = client.meta.region_name
         self._backoff = backoff or Backoff()
+        self._lock = threading.Lock()
+        self.throttled: Counter[str] = Counter()
+        """How often each operation was throttled so far."""
         session = Session(profile=aws.profile)
         try:
             self._credentials = session.get_credentials()
@@ -93,7 +98,10 @@ class Transport:
                     raise result.error
                 renewed += 1
                 continue
-            throttled += result.is_throttling
+            if result.is_throttling:
+                throttled += 1
+                with self._lock:
+                    self.throttled[request.operation] += 1
             if failures == 0:
                 began = self._backoff.clock()
             failures += 1

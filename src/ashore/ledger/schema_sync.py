@@ -15,8 +15,23 @@ VERSION_2: Final[LiteralString] = """
         state text NOT NULL CHECK (state IN ('running', 'paused', 'stopped')),
         started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         listed_at timestamptz,
-        since timestamptz NOT NULL DEFAULT clock_timestamp()
+        since timestamptz NOT NULL DEFAULT clock_timestamp(),
+        marking text NOT NULL DEFAULT 'off' CHECK (marking IN ('off', 'on', 'refused', 'unfit')),
+        wanted_at timestamptz,
+        wanted_since timestamptz,
+        markers_sent bigint NOT NULL DEFAULT 0,
+        timed_to timestamptz
     );
+    COMMENT ON COLUMN ashore.stream.wanted_at IS 'markers are to show that every shard has passed this';
+    COMMENT ON COLUMN ashore.stream.timed_to IS 'up to this, time counts for the shards that returned no marker';
+
+    CREATE TABLE ashore.marker_round (
+        round uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
+        written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        markers integer NOT NULL
+    );
+    COMMENT ON TABLE ashore.marker_round IS 'markers that may be in the DynamoDB table: gone once they are removed';
 
     CREATE TABLE ashore.shard (
         source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,

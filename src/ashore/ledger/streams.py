@@ -69,7 +69,8 @@ _BEGIN = """
     VALUES (%(source)s, %(arn)s, %(origin)s, 'running', clock_timestamp())
     ON CONFLICT (source) DO UPDATE
     SET arn = excluded.arn, origin = excluded.origin, state = 'running', started_at = clock_timestamp(),
-        listed_at = clock_timestamp(), since = clock_timestamp()
+        listed_at = clock_timestamp(), since = clock_timestamp(), marking = 'off', wanted_at = NULL,
+        wanted_since = NULL, timed_to = NULL
 """
 _FORGET_SHARDS = "DELETE FROM ashore.shard WHERE source = %s"
 _SET_STATE = "UPDATE ashore.stream SET state = %(state)s, since = clock_timestamp() WHERE source = %(source)s"
@@ -140,21 +141,9 @@ _FORGET_GAPS = """
     UPDATE ashore.gap SET repaired_at = clock_timestamp(), decision = 'reload'
     WHERE source = %s AND repaired_at IS NULL
 """
-_PASSED: Final = """
-    SELECT
-        (SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s
-           AND (s.state = 'open' AND coalesce(greatest(s.passed_at, s.marked_at) < %(moment)s, true)
-                OR s.state = 'ended' AND NOT EXISTS (
-                    SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard)
-                OR s.state = 'lost')) AS not_passed,
-        (SELECT bool_and(coalesce(s.marked_at >= %(moment)s, false)) FROM ashore.shard s
-          WHERE s.source = %(source)s AND s.state = 'open') AS by_markers
-"""
-
-
 _LAGS: Final = """
-    SELECT shard, owner, extract(epoch FROM clock_timestamp() - greatest(passed_at, marked_at))::float8, records,
-           newest_record_at
+    SELECT shard, owner, extract(epoch FROM clock_timestamp() - greatest(passed_at, marked_at))::float8 AS lag_seconds,
+           records, newest_record_at, marked_at
     FROM ashore.shard WHERE source = %s AND state = 'open' ORDER BY shard
 """
 _VERIFIED: Final = """
@@ -165,19 +154,6 @@ _VERIFIED: Final = """
     FROM ashore.verification v WHERE v.source = %(source)s AND (v.report ->> 'equal')::boolean
     ORDER BY v.at DESC LIMIT 1
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passing:
-    """Whether every shard has passed a moment, and how that is known."""
-
-    not_passed: int
-    by_markers: bool
-
-    @property
-    def is_past(self) -> bool:
-        """Whether all have."""
-        return not self.not_passed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,9 +308,22 @@ def skip_to_horizon(conn: Conn, source: str, shard: str) -> None:
     conn.execute(_SKIP_TO_HORIZON, {"source": source, "shard": shard})
 
 
-def shard_lags(conn: Conn, source: str) -> list[tuple[str, str | None, float | None, int, datetime | None]]:
-    """Of each shard that is read: its name, who has it, the lag in seconds, its records, the time of the newest."""
-    return conn.execute(_LAGS, (source,)).fetchall()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardLag:
+    """A shard that is read. `marked_at` is the moment that its last marker shows it to have passed."""
+
+    shard: str
+    owner: str | None
+    lag_seconds: float | None
+    records: int
+    newest_record_at: datetime | None
+    marked_at: datetime | None
+
+
+def shard_lags(conn: Conn, source: str) -> list[ShardLag]:
+    """The shards that are read, by name."""
+    with conn.cursor(row_factory=class_row(ShardLag)) as cursor:
+        return cursor.execute(_LAGS, (source,)).fetchall()
 
 
 def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
@@ -344,12 +333,6 @@ def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
     """
     row = conn.execute(_VERIFIED, {"source": source}).fetchone()
     return (None, False) if row is None else (row[0], row[1])
-
-
-def passing(conn: Conn, source: str, moment: datetime) -> Passing:
-    """Whether every shard has passed `moment`: by a marker, by time, or ended with children that have."""
-    row = one_row(conn.execute(_PASSED, {"source": source, "moment": moment}))
-    return Passing(not_passed=int(row[0]), by_markers=bool(row[1]))
 
 
 def _shards(conn: Conn, statement: Any, arguments: Mapping[str, Any]) -> list[ShardRecord]:

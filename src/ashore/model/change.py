@@ -56,13 +56,18 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin in a shard: at its oldest record, at a sequence number, or after one."""
+    """Where to begin in a shard: at its oldest record, at a sequence number, or after one.
 
-    kind: Literal["TRIM_HORIZON", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"]
+    LATEST, behind the newest record, is for measuring what is written afterwards. No sync begins there: what was
+    written between two listings of the shards would be passed over.
+    """
+
+    kind: Literal["TRIM_HORIZON", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "LATEST"]
     sequence: int | None = None
 
 
 TRIM_HORIZON = Start("TRIM_HORIZON")
+LATEST = Start("LATEST")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,22 @@ class SyncStateChanged:
     state: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkersRefused:
+    """No markers are written, though they were asked for: what is said of a moment is said by time. Told once."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkersSpent:
+    """So many markers were written for a moment; `shards` returned one, those `not_reached` pass it by time."""
+
+    markers: int
+    shards: int
+    not_reached: tuple[str, ...]
+
+
 Event = (
     LoadStarted
     | Progress
@@ -136,6 +152,8 @@ Event = (
     | SyncBatch
     | SyncMerged
     | SyncStateChanged
+    | MarkersRefused
+    | MarkersSpent
 )
 Emit = Callable[[Event], None]
 

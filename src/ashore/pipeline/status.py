@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ashore.ledger import leases, loads, pending, streams, taken_off, units
+from ashore.ledger.marking import marking_of
+from ashore.ledger.passing import passing
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import found_version
 from ashore.pipeline.project import Project
@@ -15,6 +17,7 @@ from ashore.postgres.errors import translated
 
 WARNING_LAG_HOURS: Final = 12
 URGENT_LAG_HOURS: Final = 18
+_SHARDS_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +51,33 @@ class LoadStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardStatus:
-    """A shard that is being read. `lag_seconds` is how long ago the moment was up to which all of it has arrived."""
+    """A shard that is being read. `lag_seconds` is how long ago the moment was up to which all of it has arrived.
+
+    `last_marker_at` is when the newest marker was written that came back from it; None where none ever did.
+    """
 
     shard: str
     owner: str | None
     lag_seconds: float | None
     records: int
     last_record_at: str | None
+    last_marker_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkingStatus:
+    """Whether the leading worker writes markers: `on`, `off`, `refused` by IAM, or `unfit` for the table's key.
+
+    `sent` markers were written for the moment that was waited for last, of at most `budget`.
+    `waits_for` is the moment that is waited for now. `not_reached` names the shards that have not shown by a marker
+    that they passed it, or, while nothing waits, never returned one; at most 20.
+    """
+
+    state: str
+    sent: int
+    budget: int
+    waits_for: str | None
+    not_reached: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +100,7 @@ class SyncStatus:
     pending_mb: float
     refused: tuple[str, ...]
     waits: tuple[str, ...]
+    marking: MarkingStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +135,7 @@ def status(project: Project) -> Status:
         rejected = count_rejects(conn, name)
         last = loads.last(conn, name)
         tally = None if last is None else units.tally(conn, last.id)
-        sync = _sync(conn, name)
+        sync = _sync(conn, name, project.settings.marker_writes)
         pending_changes = pending.count_pending(conn, [one.load for one in known.values() if one.load is not None])
         parked = pending.count_parked(conn, name)
         verified_at, is_fresh = streams.last_verification(conn, name)
@@ -150,19 +174,20 @@ def status(project: Project) -> Status:
     )
 
 
-def _sync(conn: Conn, source: str) -> SyncStatus | None:
+def _sync(conn: Conn, source: str, budget: int) -> SyncStatus | None:
     stream = streams.stream_of(conn, source)
     if stream is None:
         return None
     shards = tuple(
         ShardStatus(
-            shard=shard,
-            owner=owner,
-            lag_seconds=None if lag is None else round(lag, 1),
-            records=records,
-            last_record_at=None if last is None else last.isoformat(),
+            shard=one.shard,
+            owner=one.owner,
+            lag_seconds=None if one.lag_seconds is None else round(one.lag_seconds, 1),
+            records=one.records,
+            last_record_at=None if one.newest_record_at is None else one.newest_record_at.isoformat(),
+            last_marker_at=None if one.marked_at is None else one.marked_at.isoformat(),
         )
-        for shard, owner, lag, records, last in streams.shard_lags(conn, source)
+        for one in streams.shard_lags(conn, source)
     )
     lags = [one.lag_seconds for one in shards]
     lag = None if None in lags or not lags else max(one for one in lags if one is not None)
@@ -180,6 +205,24 @@ def _sync(conn: Conn, source: str) -> SyncStatus | None:
         pending_mb=round(pending.pending_bytes(conn) / 1e6, 1),
         refused=tuple(f"{one.name} of {one.table}" for one, state in off if state == "refused"),
         waits=tuple(f"{one.name} of {one.table}" for one, state in off if state == "off"),
+        marking=_marking(conn, source, shards, budget),
+    )
+
+
+def _marking(conn: Conn, source: str, shards: tuple[ShardStatus, ...], budget: int) -> MarkingStatus | None:
+    found = marking_of(conn, source)
+    if found is None:
+        return None
+    if found.wanted_at is not None:
+        not_reached = passing(conn, source, found.wanted_at).unmarked
+    else:
+        not_reached = tuple(one.shard for one in shards if one.last_marker_at is None)
+    return MarkingStatus(
+        state=found.marking,
+        sent=found.markers_sent,
+        budget=budget,
+        waits_for=None if found.wanted_at is None else found.wanted_at.isoformat(),
+        not_reached=not_reached[:_SHARDS_NAMED] if found.marking == "on" else (),
     )
 
 

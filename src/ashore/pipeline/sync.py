@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from ashore.config.settings import Settings
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
+from ashore.dynamodb.write import UNITS_A_MARKER, MarkerWriter
 from ashore.errors import AshoreError
 from ashore.ledger import loads, pending, streams
+from ashore.ledger.marking import want
+from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import ensure_ledger
 from ashore.mapping.plan import Plan
@@ -171,9 +176,28 @@ def sync_order(project: Project, *, on_gap: OnGap = "stop", limits: SyncLimits |
         plan=project.plan,
         source=stream_source(source),
         fetch=source.get_items,
+        markers=marker_writer(project.settings, source) if project.settings.markers else None,
         on_gap=on_gap,
-        limits=limits or SyncLimits(),
+        limits=limits or _limits(project.settings),
     )
+
+
+def marker_writer(settings: Settings, source: TableSource) -> MarkerWriter:
+    """What writes markers to a table, within the settings' write units."""
+    return MarkerWriter(
+        table=source.table,
+        region=source.region,
+        endpoint_url=source.endpoint_url,
+        profile=source.profile,
+        units_per_second=settings.marker_write_units,
+    )
+
+
+def _limits(settings: Settings) -> SyncLimits:
+    """The budget for markers, and the time that it takes beside that in which they return."""
+    writing = UNITS_A_MARKER * settings.marker_writes / settings.marker_write_units
+    patience = SyncLimits().marker_patience_seconds + writing
+    return SyncLimits(marker_writes=settings.marker_writes, marker_patience_seconds=patience)
 
 
 def run_worker(
@@ -218,8 +242,9 @@ def caught_up(source: str, moment: float) -> Callable[[Conn], bool]:
         stream = streams.stream_of(conn, source)
         if stream is not None and stream.state == "paused":
             raise SyncPaused(source=source)
-        row = conn.execute("SELECT to_timestamp(%s)", (moment,)).fetchone()
-        if row is None or not streams.passing(conn, source, row[0]).is_past:
+        then = moment_ago(conn, time.time() - moment)
+        if not passing(conn, source, then).is_past:
+            want(conn, source, then)
             return False
         states = loads.entities_of(conn, source).values()
         waits = any(one.state == "merging" for one in states) or pending.count_parked(conn, source)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from ashore.ledger import loads, pending, records, streams, taken_off
+from ashore.ledger import loads, pending, records, taken_off
 from ashore.ledger.errors import CountMismatch
 from ashore.ledger.loads import UNMATCHED, CapturedLoad
+from ashore.ledger.passing import passing
 from ashore.model.change import Change
 from ashore.postgres import catalog
 from ashore.postgres.connect import Conn
@@ -45,7 +46,7 @@ class Merger:
         """Do the next piece of work; `Merged()` where there is none, or it is not time yet."""
         conn = self.writer.conn
         for load in loads.captured_loads(conn, self.order.plan.name):
-            if streams.passing(conn, self.order.plan.name, load.rows_ended_at).is_past:
+            if passing(conn, self.order.plan.name, load.rows_ended_at).is_past:
                 return self._step(conn, load)
         return Merged()
 
@@ -86,7 +87,7 @@ class Merger:
         merged = self._merge(load, most, exclusively=True)
         if (left := sum(pending.count_pending(conn, [load.load]).values())) != 0:
             raise CountMismatch(where=f"captured changes of load {load.load}", expected=0, actual=left)
-        by_markers = streams.passing(conn, source, load.rows_ended_at).by_markers
+        passed = passing(conn, source, load.rows_ended_at)
         loads.set_state(conn, source=source, entities=load.entities, state="syncing")
         records.audit(
             conn,
@@ -95,7 +96,7 @@ class Merger:
                 "source": source,
                 "load": load.load,
                 "entities": [name for name in load.entities if name != UNMATCHED],
-                "passed": "by markers" if by_markers else "by time",
+                **passed.as_json(),
             },
         )
         return merged

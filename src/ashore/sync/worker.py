@@ -22,6 +22,7 @@ from ashore.sync.batches import CAPTURING, BatchWriter
 from ashore.sync.errors import GapWhileLoading, NotBegun, PendingTooLarge, RecordsLost, SyncStopped
 from ashore.sync.listing import list_shards
 from ashore.sync.markers import marked_at, without_markers
+from ashore.sync.marking import Marking
 from ashore.sync.merge import Merger
 from ashore.sync.order import SyncOrder
 from ashore.sync.parked import retry_parked
@@ -65,6 +66,7 @@ class Worker:
     _writer: BatchWriter | None = None
     _merger: Merger | None = None
     _repairer: Repairer | None = None
+    _marking: Marking | None = None
     _leads: bool = False
 
     @property
@@ -109,6 +111,8 @@ class Worker:
         if not self.conn.closed and not self.conn.broken:
             leases.leave(self.conn, self.source, self.name)
             if self._leads:
+                if self._marking is not None:
+                    self._marking.leave()
                 unlock_flow(self.conn, f"{self.source} sync")
                 self._leads = False
 
@@ -119,6 +123,7 @@ class Worker:
             self._writer = BatchWriter(self.conn, self.order.plan, self.tables)
             self._merger = Merger(order=self.order, writer=self._writer)
             self._repairer = Repairer(order=self.order, writer=self._writer)
+            self._marking = Marking(order=self.order, conn=self.conn, executor=self.executor, emit=self.emit)
         return self._writer
 
     def _is_due(self) -> bool:
@@ -194,11 +199,12 @@ class Worker:
                 raise PendingTooLarge(found_mb=found, most_mb=self.order.limits.pending_disk_mb)
 
     def _lead(self) -> int:
-        """Merge, repair and try parked changes again, if it is this worker that does."""
+        """Send markers, merge, repair and try parked changes again, if it is this worker that does."""
         self._leads = self._leads or lock_flow(self.conn, f"{self.source} sync", patience_seconds=0.0)
         writer = self.writer
-        if not self._leads or self._merger is None or self._repairer is None:
+        if not self._leads or self._merger is None or self._repairer is None or self._marking is None:
             return 0
+        self._marking.step()
         merged = self._merger.step()
         if merged.changes:
             self.emit(SyncMerged(changes=merged.changes))
