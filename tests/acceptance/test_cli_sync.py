@@ -172,7 +172,10 @@ def test_an_export_beside_a_stream_is_refused_unless_the_stream_still_has_all_th
     assert streamed.json("verify")["equal"] is True
 
 
-def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing(streamed: Any) -> None:
-    actions = [one for statement in streamed.json("policy", "--sync")["Statement"] for one in statement["Action"]]
+def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing_but_markers(streamed: Any) -> None:
+    statements = streamed.json("policy", "--sync")["Statement"]
+    actions = [one for statement in statements for one in statement["Action"]]
     assert {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"} < set(actions)
     assert not [one for one in actions if any(word in one for word in ("Put", "Delete", "Update", "Write"))]
+    marked = streamed.json("policy", "--sync", "--markers")["Statement"]
+    assert (statements, ["dynamodb:DeleteItem", "dynamodb:PutItem"]) == (marked[:-1], marked[-1]["Action"])

@@ -17,6 +17,7 @@ from ashore.cli import (
     cmd_config,
     cmd_load,
     cmd_policy,
+    cmd_probe,
     cmd_rejects,
     cmd_status,
     cmd_sync,
@@ -66,6 +67,7 @@ cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)
 cmd_policy.register(app)
+cmd_probe.register(app)
 local_commands.register_bench(app)
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

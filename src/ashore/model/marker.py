@@ -6,7 +6,9 @@ key of this form: such items are counted under a rule of their own wherever item
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -29,6 +31,17 @@ def marker_text(of: str, number: int, written_at: datetime) -> str:
         written_at: A moment before it is written.
     """
     return f"{PREFIX}{of}-{number}|{(written_at - _epoch) // timedelta(microseconds=1)}"
+
+
+def marker_key(attributes: Sequence[tuple[str, str]], text: str) -> Item:
+    """The key of the marker with this partition key.
+
+    Args:
+        attributes: Name and type of the partition key, which is text, and of the sort key, if there is one.
+        text: As `marker_text` gives it.
+    """
+    contents = {"S": text, "N": "0", "B": base64.b64encode(text.encode()).decode()}
+    return {name: {kind: contents[kind]} for name, kind in attributes}
 
 
 def is_marker_text(text: str) -> bool:

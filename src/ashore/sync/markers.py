@@ -8,7 +8,6 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -16,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from ashore.mapping.plan import Plan, key_attributes
+from ashore.model import marker
 from ashore.model.change import Change
 from ashore.model.item import Item
-from ashore.model.marker import RAW_PREFIX, marker_text, marker_written_at
+from ashore.model.marker import RAW_PREFIX, marker_written_at
 
 _CLOCK_STEP_SECONDS: Final = 1.0  # a record's time is cut to whole seconds
 _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
@@ -31,9 +31,8 @@ def can_mark(plan: Plan) -> bool:
 
 def marker_key(plan: Plan, of: str, number: int, written_at: datetime) -> Item:
     """The key of a marker; see `ashore.model.marker.marker_text`. Its partition key is its own, so is its partition."""
-    text = marker_text(of, number, written_at)
-    contents = {"S": text, "N": "0", "B": base64.b64encode(text.encode()).decode()}
-    return {key.name: {key.type: contents[key.type]} for key in key_attributes(plan)}
+    attributes = [(key.name, key.type) for key in key_attributes(plan)]
+    return marker.marker_key(attributes, marker.marker_text(of, number, written_at))
 
 
 def is_marker(plan: Plan, key: bytes) -> bool:

@@ -181,6 +181,7 @@ class Marking:
 
 
 def _write_and_remove(table: MarkerTable, keys: Sequence[Item], stop: threading.Event) -> None:
+    table.delete(keys[0])  # whoever may not remove a marker fails here, before one is written
     for key in keys:
         if stop.is_set():
             return
