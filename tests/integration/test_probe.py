@@ -6,20 +6,23 @@ import re
 import threading
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.stream_answers import StreamAnswers, refusal
 from tests.streamed_table import MemoryTable
 from tests.sync_world import MemoryMarkers
 
 from ashore import local
+from ashore.config.settings import load_settings
 from ashore.dynamodb.errors import AccessDenied, Throttled
 from ashore.dynamodb.measure import Measure, Measured, measure
 from ashore.dynamodb.stream import TableStream
 from ashore.dynamodb.write import MarkerWriter
 from ashore.model.change import ChangePage
 from ashore.model.marker import PREFIX
-from ashore.pipeline.probe import ProbeForecast, ProbeReport, markers_for, percentile
+from ashore.pipeline.probe import MarkersNotAllowed, ProbeForecast, ProbeReport, markers_for, percentile, probe
 from ashore.pipeline.probe_text import report_text
 
 KEY: Final = (("pk", "S"), ("sk", "S"))
@@ -259,3 +262,35 @@ def test_the_text_of_a_report_says_what_it_can_be_built_on_and_what_not() -> Non
     assert "**no**: 2 of 39 came after a later one" in text
     assert "DescribeStream throttled 4 times" in text
     assert 3 == len(poor.findings) == len(re.findall(r"^\*\*", text, re.MULTILINE))
+
+
+def test_a_probe_without_permission_says_which_and_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    described = {
+        "TableName": "court",
+        "TableArn": "arn:aws:dynamodb:us-east-1:1:table/court",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    prepared: dict[str, list[Any]] = {
+        "DescribeTable": [{"Table": described}],
+        "DescribeTimeToLive": [refusal("AccessDeniedException")],
+        "DescribeContinuousBackups": [refusal("AccessDeniedException")],
+        "DescribeStream": [{"StreamDescription": {"Shards": [{"ShardId": "shardId-1", "SequenceNumberRange": {}}]}}],
+        "GetShardIterator": [{"ShardIterator": "behind the newest"}],
+        "GetRecords": [{"Records": [], "NextShardIterator": "on"}] * 100,
+        "DeleteItem": [refusal("AccessDeniedException")],
+    }
+    with StreamAnswers(prepared) as server:
+        flags = {"table": "court", "region": "us-east-1", "endpoint_url": server.endpoint_url}
+        settings = load_settings(tmp_path, environment=None, flags=flags, environ={}, needs=frozenset({"source"}))
+        with pytest.raises(MarkersNotAllowed) as denied:
+            probe(settings, report_of().forecast)
+        asked = [headers["x-amz-target"].rpartition(".")[2] for headers, _ in server.requests]
+
+    assert "dynamodb:DeleteItem" in denied.value.what()
+    assert "ashore policy --sync --markers" in denied.value.hint()
+    assert "PutItem" not in asked

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import sync_world
 from tests.streamed_table import MemoryTable
-from tests.sync_world import ENTITIES, SteppedLoad
+from tests.sync_world import ENTITIES, MemoryMarkers, SteppedLoad
 
 from ashore.dynamodb.errors import Unreachable
 from ashore.sync.worker import Worker
@@ -91,11 +91,15 @@ class History:
         self.loads = loads
         self.load: SteppedLoad | None = None
         self.workers: list[Worker] = []
+        self.markers = MemoryMarkers(self.table) if seed % 2 else None
         sync_world.fresh(dsn)
 
     def begin(self) -> None:
         sync_world.begin(self.dsn, self.table)
-        self.workers = [sync_world.worker(self.dsn, self.table) for _ in range(2)]
+        self.workers = [self.worker(), self.worker()]
+
+    def worker(self) -> Worker:
+        return sync_world.worker(self.dsn, self.table, markers=self.markers, marker_writes=16)
 
     def take(self, name: str, argument: Any) -> None:
         """Take one step."""
@@ -141,7 +145,7 @@ class History:
     def _replace(self, number: int) -> None:
         """As if the process had been killed: its shards come back when its leases run out."""
         self.workers[number].conn.close()
-        self.workers[number] = sync_world.worker(self.dsn, self.table)
+        self.workers[number] = self.worker()
 
     def _load(self, _: None) -> None:
         if self.load is None and self.loads:

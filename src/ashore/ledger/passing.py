@@ -25,6 +25,12 @@ _PASSED: Final = """
            coalesce(array_agg(shard ORDER BY shard) FILTER (WHERE state = 'open' AND NOT is_marked), '{}')
     FROM known CROSS JOIN time
 """
+_BEHIND: Final = """
+    SELECT EXISTS (
+        SELECT FROM ashore.shard WHERE source = %(source)s AND state = 'open'
+          AND coalesce(marked_at < %(moment)s, true)
+          AND coalesce(passed_at + %(margin)s * interval '1 s' < %(written)s, true))
+"""
 _AGO = "SELECT clock_timestamp() - %s * interval '1 s'"
 _NAMED: Final = 20
 """How many shards a claim names; all are counted."""
@@ -78,6 +84,16 @@ def passing(conn: Conn, source: str, moment: datetime) -> Passing:
     """
     row = one_row(conn.execute(_PASSED, {"source": source, "moment": moment}))
     return Passing(not_passed=int(row[0]), marked=int(row[1]), unmarked=tuple(row[2]))
+
+
+def may_still_return(conn: Conn, source: str, moment: datetime, *, written: datetime, margin_seconds: float) -> bool:
+    """Whether a shard that has not passed `moment` by a marker has not been read as far as `written` either.
+
+    So markers of that time may be ahead of its reader still. `margin_seconds` is what the workers keep back of the time
+    that they have read to.
+    """
+    arguments = {"source": source, "moment": moment, "written": written, "margin": margin_seconds}
+    return bool(one_row(conn.execute(_BEHIND, arguments))[0])
 
 
 def moment_ago(conn: Conn, seconds: float) -> datetime:

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from ashore.dynamodb.errors import AccessDenied, SourceError
 from ashore.ledger import loads, marking, records
 from ashore.ledger.marking import Round, Wanted
-from ashore.ledger.passing import Passing, passing
+from ashore.ledger.passing import Passing, may_still_return, passing
 from ashore.model.item import Item
 from ashore.model.marker import MarkerTable
 from ashore.observe.events import Emit, MarkersRefused, MarkersSpent
@@ -47,6 +48,7 @@ class Marking:
         - No more than `order.limits.marker_writes` markers are written for one moment.
         - A marker is removed at once after it was written. What a kill leaves is in the ledger, and removed by the next
           worker that leads.
+        - Shards that a whole budget did not reach are not written for again, unless others have to be reached as well.
         - Where the markers are spent, refused, or not back in time, time counts, and the shards are named.
     """
 
@@ -57,6 +59,8 @@ class Marking:
     _running: _Running | None = None
     _cleaning: _Running | None = None
     _is_refused: bool = False
+    _out_of_reach: frozenset[str] = frozenset()
+    _written_at: datetime | None = None
     _not_before: float = 0.0
     _steps: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -78,9 +82,13 @@ class Marking:
             self._work(table, wanted)
 
     def leave(self) -> None:
-        """End the round that is being written: markers that were written are removed, the others never are written."""
+        """End the round that is being written: markers that were written are removed, the others never are written.
+
+        Where PostgreSQL is gone the round stays in the ledger, and the next worker removes what may be left.
+        """
         self._stop.set()
-        self._hear(wait=True)
+        if not self.conn.closed and not self.conn.broken:
+            self._hear(wait=True)
 
     def _state(self) -> marking.State:
         if self.order.markers is None:
@@ -110,16 +118,30 @@ class Marking:
         left = limits.marker_writes - wanted.sent
         if is_late:
             self._give_up(wanted, found)
-        elif self._running is not None or self.order.clock() < self._not_before:
+        elif self._running is not None or self.order.clock() < self._not_before or self._may_return(wanted):
             return
         elif left <= 0:
+            self._out_of_reach = frozenset(found.unmarked)
+            self._give_up(wanted, found)
+        elif wanted.sent and self._out_of_reach.issuperset(found.unmarked):
             self._give_up(wanted, found)
         elif found.unmarked:
             shards = found.marked + len(found.unmarked)
             self._send(table, min(left, wanted.sent or max(_FEWEST, _A_SHARD * shards)))
 
+    def _may_return(self, wanted: Wanted) -> bool:
+        """Whether markers of the last round are ahead of a shard's reader: more of them would be of no use."""
+        return self._written_at is not None and may_still_return(
+            self.conn,
+            self.order.plan.name,
+            wanted.moment,
+            written=self._written_at,
+            margin_seconds=self.order.limits.margin_seconds,
+        )
+
     def _send(self, table: MarkerTable, markers: int) -> None:
         begun = marking.begin_round(self.conn, self.order.plan.name, markers)
+        self._written_at = begun.written_at
         shares = [share for at in range(_WRITERS) if (share := self._keys(begun)[at::_WRITERS])]
         self._stop.clear()
         self._running = _Running(

@@ -108,11 +108,11 @@ class Worker:
             future.cancel()
         self._reads.clear()
         self._readers.clear()
+        if self._marking is not None:
+            self._marking.leave()
         if not self.conn.closed and not self.conn.broken:
             leases.leave(self.conn, self.source, self.name)
             if self._leads:
-                if self._marking is not None:
-                    self._marking.leave()
                 unlock_flow(self.conn, f"{self.source} sync")
                 self._leads = False
 
