@@ -197,6 +197,7 @@ class MemoryMarkers:
 
     table: MemoryTable
     errors: list[Exception] = field(default_factory=list)
+    errors_of_delete: list[Exception | None] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
 
     def put(self, key: Any) -> None:
@@ -206,6 +207,8 @@ class MemoryMarkers:
 
     def delete(self, key: Any) -> None:
         self._fail()
+        if self.errors_of_delete and (error := self.errors_of_delete.pop(0)) is not None:
+            raise error
         if key["pk"]["S"] in {partition for partition, _ in self.table.items}:
             self.table.delete(key["pk"]["S"], key["sk"]["S"])
 

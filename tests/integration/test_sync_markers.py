@@ -13,7 +13,7 @@ from tests import sync_world
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, MemoryMarkers, SteppedLoad
 
-from ashore.dynamodb.errors import AccessDenied, Throttled
+from ashore.dynamodb.errors import AccessDenied, Throttled, Unreachable
 from ashore.ledger import marking
 from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.rehearsal import rehearse
@@ -75,7 +75,6 @@ class Marked:
 _WAITS: Final = """
     SELECT EXISTS (SELECT FROM ashore.entity WHERE state = 'merging')
         OR EXISTS (SELECT FROM ashore.stream WHERE wanted_at IS NOT NULL)
-        OR EXISTS (SELECT FROM ashore.marker_round)
 """
 
 
@@ -139,6 +138,7 @@ def test_law_7_a_shard_that_no_marker_reaches_is_named_and_passes_by_time(marked
     sync_world.assert_equal(marked.dsn, marked.table)
 
 
+@pytest.mark.slow
 def test_a_shard_that_a_whole_budget_did_not_reach_costs_no_second_one(marked: Marked) -> None:
     hidden = marked.table.add_unreachable()
     marked.merging()
@@ -181,6 +181,9 @@ def test_law_7_without_permission_to_write_all_is_timed_and_said_once(marked: Ma
     assert ("by time", 2) == (marked.claim()["passed"], len(marked.claim()["by_time"]))
     assert [MarkersRefused(reason="these credentials may not dynamodb:PutItem")] == marked.refused()
     assert [("refused",)] == marked.rows("SELECT marking FROM ashore.stream")
+    assert [(0,)] == marked.rows("SELECT count(*) FROM ashore.marker_round"), (
+        "nothing was written, so nothing may be left"
+    )
     assert [("world",)] == marked.rows("SELECT detail->>'source' FROM ashore.audit WHERE command = 'markers refused'")
 
 
@@ -192,6 +195,7 @@ def test_law_7_without_the_setting_nothing_is_written_and_all_is_timed(marked: M
     assert [("off",)] == marked.rows("SELECT marking FROM ashore.stream")
 
 
+@pytest.mark.slow
 def test_law_7_markers_that_are_throttled_hold_nothing_up(marked: Marked) -> None:
     marked.markers.errors += [Throttled("PutItem", "x", 9, 10.0)] * 4
     marked.merging().run(marker_patience_seconds=0.0)
@@ -222,6 +226,19 @@ def test_markers_that_a_kill_left_are_removed_by_the_next_worker(marked: Marked)
     assert [(0,)] == marked.rows("SELECT count(*) FROM ashore.marker_round")
 
 
+@pytest.mark.slow
+def test_markers_that_could_not_be_removed_are_removed_later_by_the_same_worker(marked: Marked) -> None:
+    marked.markers.errors_of_delete = [None, Unreachable("DeleteItem", "x", 1, "made to fail")]
+    worker = marked.merging().worker(marker_patience_seconds=0.0)
+    many_rounds(worker)
+    assert 1 == len(marked.markers_in_the_table())
+    for _ in range(130):
+        worker.round()
+    assert [] == marked.markers_in_the_table()
+    assert [(0,)] == marked.rows("SELECT count(*) FROM ashore.marker_round")
+
+
+@pytest.mark.slow
 def test_a_load_beside_markers_that_stayed_takes_them_for_no_items(marked: Marked) -> None:
     stayed = marker_text("left", 1, datetime.now(UTC))
     marked.table.put({"pk": {"S": stayed}, "sk": {"S": stayed}})
@@ -236,6 +253,7 @@ def test_a_load_beside_markers_that_stayed_takes_them_for_no_items(marked: Marke
     sync_world.assert_equal(marked.dsn, marked.table)
 
 
+@pytest.mark.slow
 def test_a_worker_without_markers_leaves_nobody_waiting_for_those_of_another(marked: Marked) -> None:
     marked.merging().run()
     moment = moment_ago(marked.conn, 0.0)

@@ -32,12 +32,20 @@ _LOOK_EVERY: Final = 60
 """Steps between two looks for rounds that others left."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a share of a round ended; `is_clean` where none of its markers can be in the table any more."""
+
+    error: SourceError | None = None
+    is_clean: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class _Running:
-    """A round that is being written."""
+    """A round that is being written, or removed."""
 
     round: Round
-    futures: Sequence[Future[None]]
+    futures: Sequence[Future[_Ended]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,20 +167,18 @@ class Marking:
         for running in (self._running, self._cleaning):
             if running is None or not (wait or all(future.done() for future in running.futures)):
                 continue
-            errors = [future.exception() for future in running.futures]
+            ended = [future.result() for future in running.futures]
             self._running = None if running is self._running else self._running
             self._cleaning = None if running is self._cleaning else self._cleaning
             self._not_before = self.order.clock() + self.order.limits.marker_return_seconds
-            if not any(errors):
+            if all(one.is_clean for one in ended):
                 marking.round_is_clean(self.conn, running.round.round)
-            for error in errors:
-                if error is not None:
-                    self._failed(error)
+            for one in ended:
+                if one.error is not None:
+                    self._failed(one.error)
 
-    def _failed(self, error: BaseException) -> None:
-        """No markers for now, or none at all: the wait goes on by time. The round stays in the ledger."""
-        if not isinstance(error, SourceError):
-            raise error
+    def _failed(self, error: SourceError) -> None:
+        """No markers for now, or none at all: the wait goes on by time."""
         self._not_before = self.order.clock() + _KEPT_BACK_SECONDS
         if isinstance(error, AccessDenied) and not self._is_refused:
             self._is_refused = True
@@ -202,15 +208,27 @@ class Marking:
                 return
 
 
-def _write_and_remove(table: MarkerTable, keys: Sequence[Item], stop: threading.Event) -> None:
-    table.delete(keys[0])  # whoever may not remove a marker fails here, before one is written
-    for key in keys:
-        if stop.is_set():
-            return
-        table.put(key)
-        table.delete(key)
+def _write_and_remove(table: MarkerTable, keys: Sequence[Item], stop: threading.Event) -> _Ended:
+    is_clean = True
+    try:
+        table.delete(keys[0])  # whoever may not remove a marker fails here, before one is written
+        for key in keys:
+            if stop.is_set():
+                break
+            is_clean = False
+            table.put(key)
+            table.delete(key)
+            is_clean = True
+    except SourceError as error:
+        is_refused = isinstance(error, AccessDenied) and error.action == "dynamodb:PutItem"
+        return _Ended(error, is_clean or is_refused)
+    return _Ended()
 
 
-def _remove(table: MarkerTable, keys: Sequence[Item]) -> None:
-    for key in keys:
-        table.delete(key)
+def _remove(table: MarkerTable, keys: Sequence[Item]) -> _Ended:
+    try:
+        for key in keys:
+            table.delete(key)
+    except SourceError as error:
+        return _Ended(error, is_clean=False)
+    return _Ended()
