@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
@@ -188,9 +189,18 @@ def _fetch(table: MemoryTable, keys: Sequence[Mapping[str, Any]]) -> list[bytes]
     return table.get_items(keys)
 
 
-def order(dsn: str, table: MemoryTable, *, on_gap: OnGap = "stop", **limits: Any) -> SyncOrder:
+def order(
+    dsn: str,
+    table: MemoryTable,
+    *,
+    on_gap: OnGap = "stop",
+    clock: Callable[[], float] = time.time,
+    **limits: Any,
+) -> SyncOrder:
     chosen = SyncLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | limits)
-    return SyncOrder(dsn=dsn, plan=plan, source=table, fetch=partial(_fetch, table), on_gap=on_gap, limits=chosen)
+    return SyncOrder(
+        dsn=dsn, plan=plan, source=table, fetch=partial(_fetch, table), on_gap=on_gap, limits=chosen, clock=clock
+    )
 
 
 def worker(dsn: str, table: MemoryTable, **limits: Any) -> Worker:

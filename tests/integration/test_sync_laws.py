@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 from tests import sync_world
-from tests.streamed_table import MemoryShard, MemoryTable
+from tests.crossing import Crossing, account, lose_a_record, many_rounds, note, repairing
+from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
 from ashore.dynamodb.errors import Throttled
@@ -20,51 +21,6 @@ from ashore.ledger.repairs import key_hash
 from ashore.model.change import Start
 from ashore.postgres.connect import connect
 from ashore.sync.errors import GapWhileLoading, RecordsLost, StreamReplaced
-from ashore.sync.worker import Worker
-
-
-class Crossing:
-    """A table, its sync and its database."""
-
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
-        self.table = MemoryTable(1)
-        self.workers: list[Worker] = []
-        sync_world.fresh(dsn)
-
-    def begin(self) -> Crossing:
-        sync_world.begin(self.dsn, self.table)
-        return self
-
-    def synced(self) -> Crossing:
-        """Loaded and merged: from now on the stream is applied."""
-        self.begin()
-        SteppedLoad(self.dsn, self.table, ENTITIES).finish()
-        self.settle()
-        assert self.states() == {*[(name, "syncing") for name in ("", *ENTITIES)]}
-        return self
-
-    def worker(self, **limits: Any) -> Worker:
-        self.workers.append(sync_world.worker(self.dsn, self.table, **limits))
-        return self.workers[-1]
-
-    def settle(self) -> None:
-        sync_world.settle(self.dsn, self.table)
-
-    def assert_equal(self) -> None:
-        self.settle()
-        sync_world.assert_equal(self.dsn, self.table)
-
-    def states(self) -> set[tuple[str, str]]:
-        return set(self.rows("SELECT entity, state FROM ashore.entity"))
-
-    def do(self, statement: str) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode())
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
 
 
 @pytest.fixture
@@ -73,22 +29,6 @@ def crossing(postgres_dsn: str) -> Iterator[Crossing]:
     yield made
     for worker in made.workers:
         worker.conn.close()
-
-
-def account(number: int, *, email: str | None = None, balance: int = 1, old: bool = False) -> dict[str, Any]:
-    key = f"ACCOUNT#{number}" if old else f"account|{number}"
-    item = {"pk": {"S": key}, "sk": {"S": "account"}, "balance": {"N": str(balance)}}
-    return item | ({} if email is None else {"email": {"S": email}})
-
-
-def note(number: int, owner: int, text: str = "a") -> dict[str, Any]:
-    item: dict[str, Any] = {"pk": {"S": f"owner|{owner}"}, "sk": {"S": f"note|{number}"}, "text": {"S": text}}
-    return item | {"noteRef": {"S": f"note|{number}"}, "ownerId": {"S": str(owner)}}
-
-
-def many_rounds(worker: Worker) -> None:
-    for _ in range(60):
-        worker.round()
 
 
 def test_law_1_a_state_does_not_change_while_a_batch_that_was_routed_by_it_is_open(crossing: Crossing) -> None:
@@ -392,7 +332,7 @@ def test_a_worker_that_lost_its_lease_takes_nothing_for_a_gap(crossing: Crossing
 def test_records_that_were_trimmed_before_they_were_read_stop_the_worker_by_name(crossing: Crossing) -> None:
     crossing.table.put(account(1))
     crossing.synced()
-    shard = _lose_a_record(crossing)
+    shard = lose_a_record(crossing)
     for _ in range(2):  # and it does not go on by being started again
         worker = crossing.worker()
         with pytest.raises(RecordsLost) as stopped:
@@ -424,8 +364,8 @@ def test_a_shard_that_the_list_leaves_out_for_a_while_is_no_gap(crossing: Crossi
 def test_on_gap_repair_goes_on_after_what_was_lost_and_remembers_it(crossing: Crossing) -> None:
     crossing.table.put(account(1))
     crossing.synced()
-    _lose_a_record(crossing)
-    worker = _repairing(crossing)
+    lose_a_record(crossing)
+    worker = repairing(crossing)
     for _ in range(80):
         worker.round()
     assert crossing.rows("SELECT kind, decision, repaired_at FROM ashore.gap") == [("trimmed", "repair", None)]
@@ -440,8 +380,8 @@ def test_a_gap_while_entities_load_ends_their_attempt(crossing: Crossing) -> Non
     for _ in range(20):
         worker.round()
     worker.leave()
-    _lose_a_record(crossing)
-    worker = _repairing(crossing)
+    lose_a_record(crossing)
+    worker = repairing(crossing)
     with pytest.raises(GapWhileLoading):
         many_rounds(worker)
     worker.leave()
@@ -467,17 +407,3 @@ def test_a_source_that_fails_ends_the_worker_and_nothing_is_skipped(crossing: Cr
         many_rounds(worker)
     worker.leave()
     crossing.assert_equal()
-
-
-def _lose_a_record(crossing: Crossing) -> MemoryShard:
-    crossing.table.put(account(1, balance=2))
-    shard = next(one for one in crossing.table.open_shards() if one.records and b"account|1" in one.records[-1].key)
-    crossing.table.trim(shard, len(shard.records))
-    crossing.table.put(account(1, balance=3))
-    return shard
-
-
-def _repairing(crossing: Crossing) -> Worker:
-    worker = crossing.worker()
-    worker.order = sync_world.order(crossing.dsn, crossing.table, on_gap="repair")
-    return worker

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection
-from typing import Final
+from typing import Final, LiteralString
 
-from ashore.ledger.streams import ShardRecord, shard_record
+from ashore.ledger.streams import ShardRecord, is_running, shard_record
 from ashore.postgres.connect import Conn, one_row
 
 _ALIVE: Final = """
@@ -20,35 +20,31 @@ _RENEW: Final = """
     WHERE source = %(source)s AND owner = %(worker)s
     RETURNING shard
 """
-_FAIR_SHARE: Final = """
-    SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND s.state = 'open'
-                   AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
-                       SELECT FROM ashore.shard p
-                       WHERE p.source = s.source AND p.shard = s.parent AND p.state <> 'open')))
+_READABLE: Final[LiteralString] = """
+    s.state = 'open' AND NOT EXISTS (
+        SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent AND p.state = 'open')
+    AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
+        SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
+"""
+_FAIR_SHARE: Final[LiteralString] = f"""
+    SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND {_READABLE})
                 / greatest(1, (SELECT count(*) FROM ashore.sync_worker w
                                WHERE w.source = %(source)s AND w.alive_until > clock_timestamp()))::numeric)::int
-"""
-_TAKE: Final = """
+"""  # noqa: S608 (a constant)
+_TAKE: Final[LiteralString] = f"""
     UPDATE ashore.shard SET owner = %(worker)s, fence = fence + 1,
         lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
     WHERE source = %(source)s AND shard IN (
         SELECT s.shard FROM ashore.shard s
-        WHERE s.source = %(source)s AND s.state = 'open'
-          AND (s.owner IS NULL OR s.lease_until < clock_timestamp())
-          AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
-              SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent AND p.state <> 'open'))
+        WHERE s.source = %(source)s AND (s.owner IS NULL OR s.lease_until < clock_timestamp()) AND {_READABLE}
         ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
     )
     RETURNING shard, parent, first, position, state, at_horizon, fence, batches,
               coalesce(greatest(passed_at, marked_at), listed_at)
-"""
+"""  # noqa: S608 (a constant)
 _RELEASE: Final = """
     UPDATE ashore.shard SET owner = NULL, lease_until = NULL
     WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
-"""
-_IS_OWNER: Final = """
-    SELECT 1 FROM ashore.shard WHERE source = %(source)s AND shard = %(shard)s AND owner = %(worker)s
-      AND fence = %(fence)s AND state = 'open' FOR UPDATE
 """
 _LEAVE: Final = """
     WITH released AS (UPDATE ashore.shard SET owner = NULL, lease_until = NULL
@@ -80,14 +76,18 @@ def fair_share(conn: Conn, source: str) -> int:
 def take(conn: Conn, source: str, worker: str, *, most: int, seconds: float) -> list[ShardRecord]:
     """Take shards that nobody reads, and that may be read: their parents are read to their ends.
 
-    A shard whose parent has not been listed yet waits for it, unless it was there when the stream was begun.
+    A shard whose parent has not been listed yet waits for it, unless it was there when the stream was begun. None is
+    taken while the stream is paused or stopped.
 
     From its commit on, whoever had a shard before can write nothing of it.
     """
     if most <= 0:
         return []
     arguments = {"source": source, "worker": worker, "most": most, "seconds": seconds}
-    return [shard_record(row) for row in conn.execute(_TAKE, arguments)]
+    with conn.transaction():
+        if not is_running(conn, source):
+            return []
+        return [shard_record(row) for row in conn.execute(_TAKE, arguments)]
 
 
 def release(conn: Conn, source: str, worker: str, shards: Collection[str]) -> None:
@@ -99,12 +99,6 @@ def release(conn: Conn, source: str, worker: str, shards: Collection[str]) -> No
 def count_workers(conn: Conn, source: str) -> int:
     """How many workers are alive."""
     return int(one_row(conn.execute(_ALIVE_NOW, (source,)))[0])
-
-
-def is_owner(conn: Conn, source: str, worker: str, shard: ShardRecord) -> bool:
-    """Whether this worker has the shard still, by the same lease; if so, that stays so until the transaction ends."""
-    arguments = {"source": source, "worker": worker, "shard": shard.shard, "fence": shard.fence}
-    return conn.execute(_IS_OWNER, arguments).fetchone() is not None
 
 
 def leave(conn: Conn, source: str, worker: str) -> None:

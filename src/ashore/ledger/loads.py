@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from ashore.ledger.errors import LeaseLost
+from ashore.ledger.units import take_over_units
 from ashore.postgres.connect import Conn, one_row
 
 Purpose = Literal["load", "verify"]
@@ -104,7 +105,9 @@ _ADVANCE = """
     WHERE id = %(load)s AND run = %(run)s
 """
 _IS_MINE = "SELECT 1 FROM ashore.load WHERE id = %(load)s AND run = %(run)s"
-_DISCARD = "UPDATE ashore.load SET phase = 'discarded', ended_at = clock_timestamp() WHERE id = %s"
+_DISCARD = """
+    UPDATE ashore.load SET phase = 'discarded', run = run + 1, ended_at = clock_timestamp() WHERE id = %s RETURNING run
+"""
 _FORGET_REJECTED = (
     "DELETE FROM ashore.rejected_item WHERE source = %(source)s AND load <> %(load)s"
     " AND (entity = ANY(%(entities)s) OR entity IS NULL)"
@@ -192,8 +195,12 @@ def assert_mine(conn: Conn, record: LoadRecord) -> None:
 
 
 def discard(conn: Conn, load: int) -> None:
-    """Mark a load as discarded: its rows and rejected items count for nothing."""
-    conn.execute(_DISCARD, (load,))
+    """Mark a load as discarded: its rows and rejected items count for nothing, and its workers can write no more.
+
+    Waits for transactions of these.
+    """
+    [(run,)] = conn.execute(_DISCARD, (load,)).fetchall()
+    take_over_units(conn, load, run)
     conn.execute(_DISCARD_REJECTED, (load,))
 
 

@@ -15,7 +15,6 @@ from ashore.model.change import Shard
 from ashore.postgres.connect import Conn, one_row
 
 StreamState = Literal["running", "paused", "stopped"]
-GapKind = Literal["trimmed", "vanished", "unknown_start", "unlisted_parent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,29 +115,29 @@ _ADVANCE = """
     WHERE source = %(source)s AND shard = %(shard)s AND owner = %(owner)s AND fence = %(fence)s
       AND batches = %(batches)s AND state = 'open'
 """
+_FENCE = """
+    UPDATE ashore.shard SET owner = NULL, lease_until = NULL, fence = fence + 1 WHERE source = %(source)s
+"""
+_IS_RUNNING = "SELECT FROM ashore.stream WHERE source = %s AND state = 'running' FOR SHARE"
+_SKIP_OLDER = """
+    UPDATE ashore.shard p SET state = 'skipped'
+    WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND batches = 0
+      AND EXISTS (SELECT FROM ashore.shard c WHERE c.source = p.source AND c.parent = p.shard
+                    AND (c.at_horizon OR c.state = 'skipped'))
+"""
+_IS_UNREAD = """
+    SELECT FROM ashore.shard WHERE source = %(source)s AND shard = %(shard)s AND state = 'open'
+      AND batches = %(batches)s FOR UPDATE
+"""
 _LOST = """
-    UPDATE ashore.shard SET state = 'lost', ended_at = clock_timestamp(), owner = NULL
+    UPDATE ashore.shard SET state = 'lost', ended_at = clock_timestamp(), owner = NULL, fence = fence + 1,
+        batches = batches + 1
     WHERE source = %(source)s AND shard = %(shard)s
 """
 _SKIP_TO_HORIZON = """
-    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL
+    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL, fence = fence + 1, batches = batches + 1,
+        listed_at = clock_timestamp(), passed_at = NULL, marked_at = NULL
     WHERE source = %(source)s AND shard = %(shard)s
-"""
-_GAP = """
-    INSERT INTO ashore.gap (source, shard, kind, after, decision)
-    VALUES (%(source)s, %(shard)s, %(kind)s, %(after)s, %(decision)s) RETURNING id
-"""
-_OPEN_GAPS = """
-    SELECT id, shard, kind, found_at, decision FROM ashore.gap WHERE source = %s AND repaired_at IS NULL ORDER BY id
-"""
-_REPAIRED = "UPDATE ashore.gap SET repaired_at = clock_timestamp() WHERE id = ANY(%(gaps)s) AND repaired_at IS NULL"
-_SKIP_LOST = """
-    UPDATE ashore.shard SET state = 'skipped' WHERE source = %(source)s AND state = 'lost'
-      AND shard IN (SELECT shard FROM ashore.gap WHERE id = ANY(%(gaps)s))
-"""
-_FORGET_GAPS = """
-    UPDATE ashore.gap SET repaired_at = clock_timestamp(), decision = 'reload'
-    WHERE source = %s AND repaired_at IS NULL
 """
 _PASSED: Final = """
     SELECT
@@ -180,17 +179,6 @@ class Passing:
         return not self.not_passed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A row of `ashore.gap` that is not repaired."""
-
-    id: int
-    shard: str | None
-    kind: GapKind
-    found_at: datetime
-    decision: str | None
-
-
 def stream_of(conn: Conn, source: str) -> StreamRecord | None:
     """The stream that is read for a source, if one was begun."""
     with conn.cursor(row_factory=class_row(StreamRecord)) as cursor:
@@ -213,14 +201,31 @@ def set_stream_state(conn: Conn, source: str, state: StreamState) -> None:
     conn.execute(_SET_STATE, {"source": source, "state": state})
 
 
+def fence_shards(conn: Conn, source: str) -> None:
+    """Take all shards from their workers: none of them writes anything more of what it has read."""
+    conn.execute(_FENCE, {"source": source})
+
+
+def is_running(conn: Conn, source: str) -> bool:
+    """Whether the stream is read; if so, that stays so until the caller's transaction ends."""
+    return conn.execute(_IS_RUNNING, (source,)).fetchone() is not None
+
+
 def may_list(conn: Conn, source: str, *, seconds: float) -> bool:
     """Whether it is this caller's turn to list the shards: one does, of all workers, every so many seconds."""
     return conn.execute(_MAY_LIST, {"source": source, "seconds": seconds}).rowcount == 1
 
 
 def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
-    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record."""
-    return sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in shards)
+    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record.
+
+    A new one whose child was there when the stream was begun is skipped: it is of before that, and the listing of then
+    had left it out.
+    """
+    new = sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in shards)
+    if new:
+        conn.execute(_SKIP_OLDER, {"source": source})
+    return new
 
 
 def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool) -> bool:
@@ -292,34 +297,10 @@ def advance(conn: Conn, *, source: str, owner: str, shard: ShardRecord, progress
     )
 
 
-def keep_gap(conn: Conn, *, source: str, shard: ShardRecord | None, kind: GapKind, decision: str | None) -> int:
-    """Note that records were lost before they were read; return the gap's number."""
-    arguments = {
-        "source": source,
-        "shard": None if shard is None else shard.shard,
-        "kind": kind,
-        "after": None if shard is None else shard.position,
-        "decision": decision,
-    }
-    return int(one_row(conn.execute(_GAP, arguments))[0])
-
-
-def open_gaps(conn: Conn, source: str) -> list[Gap]:
-    """The gaps that are not repaired."""
-    with conn.cursor(row_factory=class_row(Gap)) as cursor:
-        return cursor.execute(_OPEN_GAPS, (source,)).fetchall()
-
-
-def gaps_repaired(conn: Conn, source: str, gaps: Sequence[int]) -> None:
-    """Note that what was lost in these gaps has been read from the table; their lost shards hold nothing up then."""
-    arguments = {"source": source, "gaps": list(gaps)}
-    conn.execute(_REPAIRED, arguments)
-    conn.execute(_SKIP_LOST, arguments)
-
-
-def forget_gaps(conn: Conn, source: str) -> None:
-    """Note that a new beginning makes earlier gaps meaningless."""
-    conn.execute(_FORGET_GAPS, (source,))
+def is_unread(conn: Conn, source: str, shard: ShardRecord) -> bool:
+    """Whether nobody read on in the shard since; if so, that stays so until the caller's transaction ends."""
+    arguments = {"source": source, "shard": shard.shard, "batches": shard.batches}
+    return conn.execute(_IS_UNREAD, arguments).fetchone() is not None
 
 
 def give_up_shard(conn: Conn, source: str, shard: str) -> None:

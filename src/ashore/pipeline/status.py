@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ashore.ledger import leases, loads, pending, streams, taken_off, units
+from ashore.ledger import gaps, leases, loads, pending, streams, taken_off, units
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import found_version
 from ashore.pipeline.project import Project
@@ -176,7 +176,7 @@ def _sync(conn: Conn, source: str) -> SyncStatus | None:
         shards=shards,
         workers=leases.count_workers(conn, source),
         repairs=count_repairs(conn, source),
-        gaps=len(streams.open_gaps(conn, source)),
+        gaps=len(gaps.open_gaps(conn, source)),
         pending_mb=round(pending.pending_bytes(conn) / 1e6, 1),
         refused=tuple(f"{one.name} of {one.table}" for one, state in off if state == "refused"),
         waits=tuple(f"{one.name} of {one.table}" for one, state in off if state == "off"),

@@ -46,6 +46,10 @@ class _RowOfAnother(Exception):
     """A row is there that belongs to another item."""
 
 
+class NotAlone(Exception):
+    """Other keys than the batch's own have to be moved, and another batch may have these in hand."""
+
+
 class Applier:
     """Applies changes over one connection.
 
@@ -61,6 +65,9 @@ class Applier:
         self._tables = tables
         self._encoder = plan.encoder()
         self._writers: dict[str, EntityWriter] = {}
+        self._is_alone = False
+        self.crossed = False
+        """Whether the last batch moved other keys than its own."""
         prepare(conn)
 
     def open(self, entities: Collection[str]) -> None:
@@ -83,6 +90,7 @@ class Applier:
         *,
         tries: Mapping[bytes, int] | None = None,
         is_repair: bool = False,
+        is_alone: bool,
     ) -> Counter[tuple[str, str]]:
         """Apply changes, no two of one key, each newer than whatever the database holds of its key.
 
@@ -91,13 +99,18 @@ class Applier:
             loads: Entity → the load whose attempt this continues, for rejected items.
             tries: How often a parked change was tried before, by key.
             is_repair: Whether the repair queue itself asks: then it need not be told of its keys.
+            is_alone: Whether the transaction has the homes of all keys to itself (`ashore.ledger.locks.lock_homes`).
 
         Returns:
             The number of changes by entity and outcome: rows, copy, removed, kept_expired, rejected, parked.
 
         Raises:
+            NotAlone: Keys that are not among these have to be moved, and the transaction is not alone.
             psycopg.Error: Not because of a row; the caller's transaction has failed.
         """
+        self._is_alone, self.crossed = is_alone, False
+        if any(self._plan.entities[one.entity].copies is not None for one in changes if one.entity):
+            self._cross()
         for writer in self._writers.values():
             writer.begin()
         batch = Gathered(loads, tries or {}, self._homes(is_repair=is_repair))
@@ -120,6 +133,11 @@ class Applier:
         self._keep_refused(batch)
         self._release(batch)
         return batch.counts
+
+    def _cross(self) -> None:
+        self.crossed = True
+        if not self._is_alone:
+            raise NotAlone
 
     def _homes(self, *, is_repair: bool) -> Homes:
         found = one_row(self._conn.execute(_HOMES, {"source": self._plan.name}))
@@ -221,6 +239,7 @@ class Applier:
 
     def _contest(self, puts: Sequence[Keyed], batch: Gathered) -> list[Keyed]:
         """Those items that share their row with no other; the others are rejected."""
+        self._cross()
         free: list[Keyed] = []
         by_entity: defaultdict[str, list[Keyed]] = defaultdict(list)
         for keyed in puts:

@@ -10,6 +10,7 @@ import psycopg
 
 from ashore.ledger import loads, pending, streams
 from ashore.ledger.loads import UNMATCHED, LockedState
+from ashore.ledger.locks import lock_homes
 from ashore.ledger.pending import Capture
 from ashore.ledger.repairs import key_hash
 from ashore.ledger.streams import Progress, ShardRecord
@@ -17,7 +18,7 @@ from ashore.mapping.plan import Plan
 from ashore.model.change import Change
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
-from ashore.sync.apply import Applier
+from ashore.sync.apply import Applier, NotAlone
 from ashore.sync.routing import Keyed, KeyRouter
 
 CAPTURING: Final = frozenset({"loading", "merging"})
@@ -44,6 +45,7 @@ class BatchWriter:
         self.source = plan.name
         self.router = KeyRouter(plan)
         self.applier = Applier(conn, plan, tables)
+        self._is_alone = False
         pending.make_stage(conn)
 
     def write(
@@ -64,26 +66,38 @@ class BatchWriter:
         def work() -> tuple[ShardRecord, Counts]:
             counts: Counts = Counter()
             if newest:
-                states = loads.lock_states(self.conn, self.source)
-                counts = self._route(newest, states, shard.shard)
+                counts = self._route(newest, self.lock_states(), shard.shard)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
         return self.in_transaction(work)
 
-    def in_transaction(self, work: Callable[[], Result]) -> Result:
-        """Do `work` in a transaction, again where PostgreSQL resolved a deadlock against it."""
+    def in_transaction(self, work: Callable[[], Result], *, alone: bool = False) -> Result:
+        """Do `work` in a transaction, again where PostgreSQL resolved a deadlock against it.
+
+        `work` begins with `lock_states`. It has the homes of keys `alone` from the first where that is asked for or
+        was needed last time; where it turns out to be needed, the work is begun again.
+        """
+        self._is_alone = alone or self.applier.crossed
         for attempt in range(_TRIES):
             try:
                 with self.conn.transaction():
                     return work()
             except _NotOpen as not_open:
                 self.applier.open(not_open.entities)
+            except NotAlone:
+                self._is_alone = True
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if attempt == _TRIES - 1:
                     raise
         with self.conn.transaction():
             return work()
+
+    def lock_states(self, *, exclusively: bool = False) -> dict[str, LockedState]:
+        """The states of the source's entities, and the homes of its keys, locked until the transaction ends."""
+        states = loads.lock_states(self.conn, self.source, exclusively=exclusively)
+        lock_homes(self.conn, self.source, alone=self._is_alone)
+        return states
 
     def apply(
         self,
@@ -98,7 +112,7 @@ class BatchWriter:
         if not_open := names - self.applier.opened:
             raise _NotOpen(not_open)
         numbers = {name: found.load for name, found in states.items() if found.load is not None}
-        return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair)
+        return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair, is_alone=self._is_alone)
 
     def _route(self, newest: Sequence[Keyed], states: Mapping[str, LockedState], shard: str) -> Counts:
         counts: Counts = Counter()

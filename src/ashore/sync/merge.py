@@ -66,7 +66,7 @@ class Merger:
 
     def _merge(self, load: CapturedLoad, most: int, *, exclusively: bool = False) -> int:
         """Delete captured changes and write exactly these, in one transaction."""
-        states = loads.lock_states(self.writer.conn, self.order.plan.name, exclusively=exclusively)
+        states = self.writer.lock_states(exclusively=exclusively)
         names = [name for name in load.entities if states[name].state == "merging" and states[name].load == load.load]
         changes = pending.take_pending(self.writer.conn, [load.load], names, most=most)
         if changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ashore.ledger import loads, pending
+from ashore.ledger import pending
 from ashore.model.change import Change
 from ashore.sync.batches import APPLYING, BatchWriter, Counts
 
@@ -13,7 +13,7 @@ def retry_parked(writer: BatchWriter) -> Counts:
     """Apply parked changes; what still cannot be is parked again. Returns changes by entity and outcome."""
 
     def work() -> Counts:
-        states = loads.lock_states(writer.conn, writer.source)
+        states = writer.lock_states()
         names = [name for name, found in states.items() if found.state in APPLYING]
         taken = pending.take_parked(writer.conn, writer.source, names, most=_AT_ONCE)
         if not taken:
@@ -22,4 +22,4 @@ def retry_parked(writer: BatchWriter) -> Counts:
         tries = {one.key: count + 1 for one, (_, count) in zip(keyed, taken, strict=True)}
         return writer.apply(keyed, states, tries=tries)
 
-    return writer.in_transaction(work)
+    return writer.in_transaction(work, alone=True)

@@ -42,6 +42,9 @@ def set_paused(conn: Conn, source: str, *, paused: bool) -> StreamState:
     with conn.transaction():
         _known(conn, source)
         streams.set_stream_state(conn, source, state)
+        if paused:  # a worker that has not heard of it yet writes no more; from when that is so is what counts
+            streams.fence_shards(conn, source)
+            streams.set_stream_state(conn, source, state)
         records.audit(conn, "sync pause" if paused else "sync resume", {"source": source})
     return state
 

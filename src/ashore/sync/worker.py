@@ -11,14 +11,16 @@ from typing import Final
 from uuid import uuid4
 
 from ashore.dynamodb.errors import ShardGone, SourceError, Trimmed
-from ashore.ledger import leases, loads, pending, records, streams
+from ashore.ledger import gaps, leases, loads, pending, records, streams
 from ashore.ledger.errors import LeaseLost
+from ashore.ledger.gaps import GapKind
 from ashore.ledger.locks import lock_flow, unlock_flow
-from ashore.ledger.streams import GapKind, ShardRecord, StreamRecord
+from ashore.ledger.streams import ShardRecord, StreamRecord
 from ashore.observe.events import Emit, SyncBatch, SyncMerged, SyncStateChanged, silent
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.batches import CAPTURING, BatchWriter
+from ashore.sync.clocks import assert_one_clock
 from ashore.sync.errors import GapWhileLoading, NotBegun, PendingTooLarge, RecordsLost, SyncStopped
 from ashore.sync.listing import list_shards
 from ashore.sync.markers import marked_at, without_markers
@@ -77,6 +79,7 @@ class Worker:
 
         Raises:
             RecordsLost, GapWhileLoading, StreamReplaced, SyncStopped, PendingTooLarge, OtherTable, NotBegun
+            ClocksDiffer: Nothing can be said of what has passed.
             SourceError: The stream could not be read for minutes.
             psycopg.Error: PostgreSQL failed; what was committed stays.
         """
@@ -128,6 +131,7 @@ class Worker:
         """Renew and balance leases, list shards, merge and repair; return how many changes were merged."""
         self._tended.at = self.order.clock()
         self._tended.rounds += 1
+        assert_one_clock(self.conn, self.order)
         stream = self._stream()
         limits = self.order.limits
         kept = leases.keep_alive(self.conn, self.source, self.name, seconds=limits.lease_seconds)
@@ -226,11 +230,7 @@ class Worker:
         try:
             read = future.result()
         except (Trimmed, ShardGone) as gone:
-            with self.conn.transaction():
-                is_mine = leases.is_owner(self.conn, self.source, self.name, reader.shard)
-            if is_mine:
-                self._lost(reader.shard, _kind_of(gone, reader.shard))
-            self._readers.pop(reader.shard.shard, None)
+            self._lost(reader.shard, _kind_of(gone, reader.shard))
             return 0
         progress = reader.progress(read, marked_at(self.order.plan, read.page.changes))
         if read.page.next is not None:
@@ -255,28 +255,34 @@ class Worker:
         return len(changes)
 
     def _lost(self, shard: ShardRecord, kind: GapKind) -> None:
-        """Records are gone that were not read: stop, or go on after them and remember what has to be repaired."""
+        """Records are gone that were not read: stop, or go on after them and remember what has to be repaired.
+
+        Where another worker has read on in the shard meanwhile, it is not so.
+        """
         self._readers.pop(shard.shard, None)
-        found = _found[kind]
         if self.order.on_gap == "stop":
             with self.conn.transaction():
-                if not any(gap.shard == shard.shard for gap in streams.open_gaps(self.conn, self.source)):
-                    streams.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision=None)
-            raise RecordsLost(source=self.source, shard=shard.shard, found=found)
+                is_lost = streams.is_unread(self.conn, self.source, shard)
+                if is_lost:
+                    gaps.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision=None)
+            if is_lost:
+                raise RecordsLost(source=self.source, shard=shard.shard, found=_found[kind])
+            return
         with self.conn.transaction():
             states = loads.lock_states(self.conn, self.source, exclusively=True)
+            if not streams.is_unread(self.conn, self.source, shard):
+                return
             caught = {name: state for name, state in states.items() if state.state in CAPTURING and state.is_captured}
             for load in {state.load for state in caught.values() if state.load is not None}:
                 loads.discard(self.conn, load)
                 pending.forget_pending(self.conn, [load], list(caught))
             loads.set_state(self.conn, source=self.source, entities=list(caught), state="loading")
-            streams.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision="repair")
+            gaps.keep_gap(self.conn, source=self.source, shard=shard, kind=kind, decision="repair")
             if kind == "vanished":
                 streams.give_up_shard(self.conn, self.source, shard.shard)
             else:
                 streams.skip_to_horizon(self.conn, self.source, shard.shard)
             records.audit(self.conn, "sync gap", {"source": self.source, "shard": shard.shard, "kind": kind})
-        leases.release(self.conn, self.source, self.name, [shard.shard])
         self._list_soon = True
         if caught:
             raise GapWhileLoading(source=self.source, entities=tuple(sorted(name for name in caught if name)))
