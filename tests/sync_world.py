@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
 from ashore.mapping.names import camel_case
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.rows import to_rows
+from ashore.model.change import TRIM_HORIZON
 from ashore.model.chunk import Chunk, Estimate, Position, Unit
 from ashore.pipeline.load import _AfterRows, _Rebuild, tables_of
 from ashore.postgres.connect import Conn, connect
@@ -434,3 +436,45 @@ def _expect_copies(
 def _may_be_promoted(found: AsCopy, item: Mapping[str, Any]) -> bool:
     """Whether the copy could be a row itself: the declaration says so, and its columns hold it."""
     return found.generation == 0 and "\0" not in item["text"]["S"]
+
+
+class Writer(threading.Thread):
+    """An application that puts and deletes items."""
+
+    def __init__(self, client: Any, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.client, self.random = client, Random(seed)
+        self.stopped = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            item = random_item(self.random)
+            if self.random.random() < 0.3:
+                self.client.delete_item(TableName="world", Key={"pk": item["pk"], "sk": item["sk"]})
+            else:
+                self.client.put_item(TableName="world", Item=item)
+            self.sent += 1
+            time.sleep(0.004)
+
+
+def scanned(client: Any) -> dict[Key, bytes]:
+    """The items of the table "world" as boto3 scans them."""
+    pages = client.get_paginator("scan").paginate(TableName="world", ConsistentRead=True)
+    items = [item for page in pages for item in page["Items"]]
+    return {(one["pk"]["S"], one["sk"]["S"]): json.dumps(one).encode() for one in items}
+
+
+def records_of(order: SyncOrder) -> int:
+    """How many records the stream holds, from the oldest on."""
+    info = order.source.describe()
+    assert info is not None
+    records = 0
+    for shards in order.source.shards(info.arn):
+        for shard in shards:
+            iterator: str | None = order.source.iterator(info.arn, shard.id, TRIM_HORIZON)
+            while iterator is not None:
+                page = order.source.read(iterator)
+                records += len(page.changes)
+                iterator = page.next if page.changes else None
+    return records

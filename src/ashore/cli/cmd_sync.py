@@ -212,6 +212,8 @@ class _Watcher:
                 self._say(f"merged {changes:,} captured changes")
             case events.SyncStateChanged(entity=entity, state=state):
                 self._say(f"{entity} is {state}")
+            case events.SyncReconnecting(reason=reason):
+                self._say(f"connecting again: {reason}")
             case _:
                 return
         now = time.monotonic()

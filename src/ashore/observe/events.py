@@ -124,6 +124,13 @@ class SyncStateChanged:
     state: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReconnecting:
+    """PostgreSQL is away, or ended the connection; the worker tries to connect again."""
+
+    reason: str
+
+
 Event = (
     LoadStarted
     | Progress
@@ -136,6 +143,7 @@ Event = (
     | SyncBatch
     | SyncMerged
     | SyncStateChanged
+    | SyncReconnecting
 )
 Emit = Callable[[Event], None]
 

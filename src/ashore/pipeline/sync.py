@@ -21,12 +21,12 @@ from ashore.pipeline.project import Items, Project, item_source
 from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
-from ashore.postgres.retry import connect_patiently
 from ashore.sync.errors import NotBegun, OtherTable, SyncPaused
 from ashore.sync.order import OnGap, SyncLimits, SyncOrder
+from ashore.sync.outages import over_outages
 from ashore.sync.start import ensure_stream
 from ashore.sync.stop import Stopped, set_paused, stop
-from ashore.sync.worker import Worker, new_executor
+from ashore.sync.worker import Worker, new_executor, new_name
 
 EXPORT_MARGIN_SECONDS: Final = 60.0
 """How much later than the pause of the stream an export has to be: clocks differ, and a last page takes time."""
@@ -181,31 +181,33 @@ def run_worker(
 ) -> None:
     """Work until `stop_event` is set, or `until` says so (it is asked about once a second), then hand the shards over.
 
+    A PostgreSQL that restarts, fails over, or drops the connection is connected to again.
+
     Raises:
         SyncError: See each subclass; nothing was skipped.
-        SourceError, PostgresError: What was committed stays; calling again goes on.
+        SourceError, PostgresError: PostgreSQL was away for longer than the limits say, or refused something; what was
+            committed stays, and calling again goes on.
     """
-    name = f"ashore sync {order.plan.name}"
-    with (
-        connect_patiently(order.dsn, application_name=name, autocommit=True) as conn,
-        new_executor(order) as executor,
-        translated("syncing"),
-    ):
-        worker = Worker(conn=conn, order=order, tables=_tables(conn, order.plan), executor=executor, emit=emit)
-        if until is None:
-            worker.run(stop_event)
-            return
+    name = new_name()
+
+    def work(conn: Conn, alive: Callable[[], None]) -> None:
+        tables = _tables(conn, order.plan)
+        worker = Worker(conn=conn, order=order, tables=tables, executor=executor, emit=emit, name=name)
         asked_at = 0.0
         try:
             while not stop_event.is_set():
                 if not worker.round():
                     stop_event.wait(0.05)
-                if order.clock() - asked_at >= min(1.0, order.limits.tend_seconds):
+                alive()
+                if until is not None and order.clock() - asked_at >= min(1.0, order.limits.tend_seconds):
                     asked_at = order.clock()
                     if until(conn):
                         return
         finally:
             worker.leave()
+
+    with new_executor(order) as executor:
+        over_outages(order, name, stop_event, work, emit)
 
 
 def caught_up(source: str, moment: float) -> Callable[[Conn], bool]:

@@ -31,6 +31,7 @@ class SyncLimits:
         merge_changes: How many captured changes one transaction merges.
         repairs_at_once: How many keys of the repair queue one round reads.
         pending_disk_mb: How much room captured changes may take.
+        away_seconds: How long PostgreSQL may be away before a worker ends.
     """
 
     lease_seconds: float = 30.0
@@ -43,6 +44,7 @@ class SyncLimits:
     merge_changes: int = 5_000
     repairs_at_once: int = 100
     pending_disk_mb: int = 10_000
+    away_seconds: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,11 @@ _DISK_EVERY: Final = 20
 """Rounds of tending between two looks at how much room the captured changes take."""
 
 
+def new_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+
+
 @dataclass(slots=True)
 class _Tended:
     """When the worker last looked after each thing, by the order's clock."""
@@ -59,7 +64,7 @@ class Worker:
     tables: dict[str, TableName]
     executor: Executor
     emit: Emit = silent
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
+    name: str = field(default_factory=new_name)
     _readers: dict[str, ShardReader] = field(default_factory=dict)
     _reads: dict[Future[Read], ShardReader] = field(default_factory=dict)
     _tended: _Tended = field(default_factory=_Tended)
