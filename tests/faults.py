@@ -158,9 +158,10 @@ class FaultyDynamoDb:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def fail_next(self, *faults: Fault) -> None:
-        """Let the next requests end so."""
+        """Let the next requests end so, unless others are to end so already."""
         with self._lock:
-            self._faults += faults
+            if not self._faults:  # so that they do not add up to more than anybody would try again
+                self._faults += faults
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))

@@ -205,9 +205,9 @@ def order(
     )
 
 
-def worker(dsn: str, table: MemoryTable, **limits: Any) -> Worker:
+def worker(dsn: str, table: MemoryTable, *, on_gap: OnGap = "stop", **limits: Any) -> Worker:
     conn = connect(dsn, application_name="test worker", autocommit=True)
-    return Worker(conn=conn, order=order(dsn, table, **limits), tables=tables(conn), executor=AtOnce())
+    return Worker(conn=conn, order=order(dsn, table, on_gap=on_gap, **limits), tables=tables(conn), executor=AtOnce())
 
 
 class SteppedLoad:
@@ -274,9 +274,9 @@ def positions(dsn: str) -> dict[str, int]:
     return {shard: int(position) for shard, position in rows}
 
 
-def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000) -> None:
-    """Let one worker go on until nothing is left to do."""
-    one = worker(dsn, table, lease_seconds=30.0)
+def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000, on_gap: OnGap = "stop") -> None:
+    """Let one worker go on until nothing is left to do (but gaps, which only a reading of the table repairs)."""
+    one = worker(dsn, table, lease_seconds=30.0, on_gap=on_gap)
     try:
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute("UPDATE ashore.shard SET owner = NULL")
@@ -303,7 +303,7 @@ def _left(conn: psycopg.Connection[Any], moment: Any) -> tuple[int, ...]:
         """SELECT (SELECT count(*) FROM ashore.entity WHERE state = 'merging'), (SELECT count(*) FROM ashore.repair),
                   (SELECT count(*) FROM ashore.shard s WHERE state = 'open'
                    AND coalesce(greatest(passed_at, marked_at) < %(at)s, true)),
-                  (SELECT count(*) FROM ashore.shard s WHERE state = 'ended'
+                  (SELECT count(*) FROM ashore.shard s WHERE state = 'ended' AND NOT EXISTS (SELECT FROM ashore.gap)
                    AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.parent = s.shard))""",
         {"at": moment},
     ).fetchone()

@@ -23,9 +23,11 @@ from ashore import local
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
 from ashore.errors import AshoreError
+from ashore.ledger import repairs
 from ashore.observe.events import Event, SyncReconnecting
 from ashore.pipeline.load import load
 from ashore.pipeline.sync import caught_up, run_worker
+from ashore.pipeline.verify import verify
 from ashore.postgres.connect import connect
 from ashore.postgres.errors import CannotConnect
 from ashore.sync.order import SyncLimits, SyncOrder
@@ -35,6 +37,9 @@ FAULTS: Final = int(os.environ.get("ASHORE_FAULTS", "60" if os.environ.get("CI")
 _LIMITS: Final = SyncLimits(
     lease_seconds=2.0, list_seconds=0.5, tend_seconds=0.1, poll_seconds=0.1, empty_reads=3, margin_seconds=0.2
 )
+
+
+_READS: Final = ("Scan", "BatchGetItem", "GetShardIterator")
 
 
 class Services:
@@ -225,3 +230,53 @@ def test_a_worker_whose_server_stays_away_ends_and_says_so(place: Place) -> None
 
     with pytest.raises(CannotConnect):
         run_worker(order, threading.Event(), until=cuts)
+
+
+def test_h11_items_are_read_strongly_consistently_and_no_shard_from_its_end_and_h12_and_h13_differences_are_found(
+    place: Place,
+) -> None:
+    client = place.moto.client("dynamodb")
+    exact = "12345678901234567890123456789012345678"
+    session = {"pk": {"S": "session|1"}, "sk": {"S": "session"}, "ttl": {"N": "1"}, "amount": {"N": exact}}
+    client.put_item(TableName="world", Item=session)
+    place.load()
+    order = place.order()
+    with connect(place.dsn, application_name="test", autocommit=True) as conn:
+        key = b'{"pk":{"S":"session|1"},"sk":{"S":"session"}}'
+        repairs.ask_repair(conn, "world", [(repairs.key_hash(key), key, None)], reason="verify")
+    run_worker(order, threading.Event(), until=caught_up("world", time.time()))
+
+    asked = {operation: [body for name, body in place.requests.requests if name == operation] for operation in _READS}
+    for scan in asked["Scan"]:
+        assert scan["ConsistentRead"] is True
+    for batch in asked["BatchGetItem"]:
+        assert [one["ConsistentRead"] for one in batch["RequestItems"].values()] == [True]
+    starts = {one["ShardIteratorType"] for one in asked["GetShardIterator"]}
+    assert "TRIM_HORIZON" in starts
+    assert starts <= {"TRIM_HORIZON", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"}
+    assert all(asked.values()), "each of these was asked for"
+
+    assert (0, 0, 0) == _found(place)
+    with psycopg.connect(place.dsn, autocommit=True) as conn:
+        conn.execute("SET lock_timeout = '10s'")
+        conn.execute("INSERT INTO world.session (session_id) VALUES ('resurrected')")
+        conn.execute("UPDATE world.session SET extra = jsonb_set(extra, '{amount}', %s)", (f"{exact[:-1]}9",))
+    assert (0, 1, 1) == _found(place)
+
+
+def _found(place: Place) -> tuple[int, int, int]:
+    """Sessions that are missing, that are extra, and that differ."""
+    order = place.order(is_faulty=False)
+    source = TableSource(table="world", region=place.moto.region, endpoint_url=place.moto.endpoint_url)
+    stop = threading.Event()
+    worker = threading.Thread(target=run_worker, args=(order, stop))
+    worker.start()  # a difference is one once the stream has passed it
+    try:
+        report = verify(
+            plan=sync_world.plan, reference=sync_world.reference, source=source, dsn=order.dsn, workers=1, witness=1
+        )
+    finally:
+        stop.set()
+        worker.join()
+    found = next(one.as_json() for one in report.entities if one.entity == "session")
+    return found["missing"], found["extra"], found["different"]

@@ -35,22 +35,24 @@ def over_outages(
             beginning, for 5 s).
         AshoreError, psycopg.Error: As `work`.
     """
-    answered_at = time.monotonic()
+    away_since: float | None = None
     patience, pause = _FIRST_CONNECTION_SECONDS, _FIRST_PAUSE_SECONDS
 
     def alive() -> None:
-        nonlocal answered_at, patience, pause
-        answered_at = time.monotonic()
-        patience, pause = order.limits.away_seconds, _FIRST_PAUSE_SECONDS
+        nonlocal away_since, pause
+        away_since, pause = None, _FIRST_PAUSE_SECONDS
 
     while True:
         try:
             name = f"ashore sync {order.plan.name}"
             with connect(order.dsn, application_name=name, autocommit=True) as conn, translated("syncing"):
+                patience = order.limits.away_seconds
                 leases.leave(conn, order.plan.name, worker)
                 return work(conn, alive)
         except PostgresError as error:
-            if not _is_outage(error) or time.monotonic() + pause > answered_at + patience:
+            now = time.monotonic()
+            away_since = now if away_since is None else away_since
+            if not _is_outage(error) or now + pause > away_since + patience:
                 raise
             emit(SyncReconnecting(reason=error.what()))
         if stop.wait(pause):

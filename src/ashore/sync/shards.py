@@ -11,6 +11,8 @@ from ashore.model.change import TRIM_HORIZON, ChangePage, Start
 from ashore.sync.order import SyncOrder
 
 _FIRST_PAUSE_SECONDS = 0.1
+_TRIES = 3
+"""With a new iterator each: one may come late, and be too old when it is used."""
 _SURELY_KEPT_SECONDS = 23 * 3600.0
 """What is younger is surely in the stream still, which keeps 24 hours: then its oldest record is the next one."""
 
@@ -44,15 +46,18 @@ class ShardReader:
             Trimmed, ShardGone: Records are gone that were not read.
             SourceError: As the source's calls.
         """
+        for _ in range(_TRIES):
+            try:
+                return self._page()
+            except IteratorExpired:
+                self._iterator = None
+        return self._page()
+
+    def _page(self) -> Read:
         if self._iterator is None:
             self._iterator = self.begin()
         began_at = self.order.clock()
-        try:
-            page = self.order.source.read(self._iterator)
-        except IteratorExpired:
-            self._iterator = self.begin()
-            began_at = self.order.clock()
-            page = self.order.source.read(self._iterator)
+        page = self.order.source.read(self._iterator)
         self._iterator = page.next
         if page.changes:
             self._read_to = page.changes[-1].sequence
