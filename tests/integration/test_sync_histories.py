@@ -152,7 +152,9 @@ class History:
             case SyncMerged(changes=changes) if changes >= sync_world.LIMITS.merge_changes:
                 self.happened.add("changes of a whole batch merged")
             case SyncBatch(counts=counts) if any(outcome == "captured" for _, outcome in counts):
-                if "captured while merging" not in self.happened and self._rows("SELECT FROM ashore.entity WHERE state = 'merging'"):
+                if "captured while merging" not in self.happened and self._rows(
+                    "SELECT FROM ashore.entity WHERE state = 'merging'"
+                ):
                     self.happened.add("captured while merging")
             case _:
                 return
