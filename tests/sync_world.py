@@ -286,6 +286,8 @@ def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000, on_gap: OnGap =
             for _ in range(rounds):
                 one.round()
                 left = _left(conn, moment)
+                if not left[0] and left[1]:  # keys that were not to be repaired yet wait up to a minute
+                    conn.execute("UPDATE ashore.repair SET tries = 0, not_before = clock_timestamp()")
                 if not any(left):
                     for _ in range(5):  # what is parked is tried again in each
                         one.round()

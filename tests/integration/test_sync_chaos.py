@@ -93,13 +93,13 @@ class Place:
     server: local.LocalPostgres
     sockets: CutConnections
     requests: FaultyDynamoDb
-    moto: local.LocalAws
+    aws: local.LocalAws
     dsn: str
 
     def order(self, *, is_faulty: bool = True, **limits: Any) -> SyncOrder:
-        endpoint = self.requests.endpoint_url if is_faulty else self.moto.endpoint_url
-        table = TableSource(table="world", region=self.moto.region, endpoint_url=endpoint)
-        stream = TableStream(table="world", region=self.moto.region, endpoint_url=endpoint)
+        endpoint = self.requests.endpoint_url if is_faulty else self.aws.endpoint_url
+        table = TableSource(table="world", region=self.aws.region, endpoint_url=endpoint)
+        stream = TableStream(table="world", region=self.aws.region, endpoint_url=endpoint)
         dsn = f"postgresql:///{self.dsn.rpartition('/')[2].partition('?')[0]}?host={self.sockets.folder}&port=5432"
         return SyncOrder(
             dsn=f"{dsn}&user=postgres" if is_faulty else self.dsn,
@@ -112,7 +112,7 @@ class Place:
     def load(self) -> None:
         source = TableSource(
             table="world",
-            region=self.moto.region,
+            region=self.aws.region,
             endpoint_url=self.requests.endpoint_url,
             segments=2,
             page_limit=5,
@@ -135,11 +135,11 @@ def failing_server() -> Iterator[local.LocalPostgres]:
 
 @pytest.fixture
 def place(
-    failing_server: local.LocalPostgres, moto: local.LocalAws, monkeypatch: pytest.MonkeyPatch
+    failing_server: local.LocalPostgres, dynamodb: local.LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Place]:
-    for name, value in moto.environment.items():
+    for name, value in dynamodb.environment.items():
         monkeypatch.setenv(name, value)
-    moto.client("dynamodb").create_table(
+    dynamodb.client("dynamodb").create_table(
         TableName="world",
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -153,9 +153,9 @@ def place(
     sync_world.fresh(dsn)
     with (
         CutConnections(failing_server.socket_folder, failing_server.port) as sockets,
-        FaultyDynamoDb(moto.endpoint_url) as requests,
+        FaultyDynamoDb(dynamodb.endpoint_url) as requests,
     ):
-        made = Place(failing_server, sockets, requests, moto, dsn)
+        made = Place(failing_server, sockets, requests, dynamodb, dsn)
         with connect(dsn, application_name="test", autocommit=True) as conn:
             ensure_stream(conn, sync_world.plan, made.order(is_faulty=False).source, {name: [] for name in ENTITIES})
         yield made
@@ -191,14 +191,15 @@ def make_fault(place: Place, rng: random.Random) -> str:
 def test_servers_and_connections_that_fail_at_random_instants_cost_nothing(place: Place) -> None:
     seed = some_seed("chaos")
     rng = random.Random(seed)
-    client = place.moto.client("dynamodb")
+    client = place.aws.client("dynamodb")
     writer = Writer(client, seed)
     writer.start()
     made: Counter[str] = Counter()
+    faults = FAULTS if place.aws.name == "moto" else FAULTS // 3
     with Services(place.order(), place.load) as services:
-        while sum(made.values()) < FAULTS or not services.is_loaded.is_set():
+        while sum(made.values()) < faults or not services.is_loaded.is_set():
             time.sleep(rng.uniform(0.05, 0.6))
-            if sum(made.values()) < FAULTS:
+            if sum(made.values()) < faults:
                 made[make_fault(place, rng)] += 1
         assert services.died == []
     print(f"{dict(made)}, {services.reconnects} reconnections, {dict(services.restarts)}, {writer.sent} writes")  # noqa: T201
@@ -235,7 +236,7 @@ def test_a_worker_whose_server_stays_away_ends_and_says_so(place: Place) -> None
 def test_h11_items_are_read_strongly_consistently_and_no_shard_from_its_end_and_h12_and_h13_differences_are_found(
     place: Place,
 ) -> None:
-    client = place.moto.client("dynamodb")
+    client = place.aws.client("dynamodb")
     exact = "12345678901234567890123456789012345678"
     session = {"pk": {"S": "session|1"}, "sk": {"S": "session"}, "ttl": {"N": "1"}, "amount": {"N": exact}}
     client.put_item(TableName="world", Item=session)
@@ -267,7 +268,7 @@ def test_h11_items_are_read_strongly_consistently_and_no_shard_from_its_end_and_
 def _found(place: Place) -> tuple[int, int, int]:
     """Sessions that are missing, that are extra, and that differ."""
     order = place.order(is_faulty=False)
-    source = TableSource(table="world", region=place.moto.region, endpoint_url=place.moto.endpoint_url)
+    source = TableSource(table="world", region=place.aws.region, endpoint_url=place.aws.endpoint_url)
     stop = threading.Event()
     worker = threading.Thread(target=run_worker, args=(order, stop))
     worker.start()  # a difference is one once the stream has passed it

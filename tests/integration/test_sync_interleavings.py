@@ -193,6 +193,20 @@ def _steps(load: SteppedLoad) -> None:
         load.step()
 
 
+@pytest.mark.parametrize("folder", ["archive", "bin"])
+def test_a_copy_finds_its_original_in_the_same_batch_though_an_item_between_them_is_refused(
+    crossing: Crossing, folder: str
+) -> None:
+    crossing.synced()
+    worker, _ = _two(crossing)
+    copy = {**note(1, 1), "pk": {"S": f"{folder}|1"}, "sk": {"S": "1"}}
+    items = [copy, account(1, balance=5000), note(1, 1)]
+    for item in items:
+        crossing.table.put(item)
+    _write(worker, *items)
+    sync_world.assert_equal(crossing.dsn, crossing.table)
+
+
 # Two transactions at once: the first is held just before it ends, until the second waits for it or is through.
 
 
@@ -269,11 +283,13 @@ def _two(crossing: Crossing) -> tuple[Worker, Worker]:
     return first, second
 
 
-def _write(worker: Worker, item: dict[str, Any]) -> None:
+def _write(worker: Worker, *items: dict[str, Any]) -> None:
     [reader] = worker._readers.values()
-    key = json.dumps({"pk": item["pk"], "sk": item["sk"]}).encode()
-    change = Change(99_999_999, key, json.dumps(item).encode(), time.time())
-    worker.writer.write(worker.name, reader.shard, [change], Progress(position=None, records=0))
+    changes = []
+    for item in items:
+        key = json.dumps({"pk": item["pk"], "sk": item["sk"]}).encode()
+        changes.append(Change(99_999_999, key, json.dumps(item).encode(), time.time()))
+    worker.writer.write(worker.name, reader.shard, changes, Progress(position=None, records=0))
 
 
 def _at_once(

@@ -129,7 +129,7 @@ class Applier:
                 encoded, fit, _ = self._encode(fit)
         batch = self._land_all(fit, encoded, batch)
         self._land_conflicts(batch)
-        self._settle_removed(batch)
+        self._settle_copies(batch)
         self._keep_refused(batch)
         self._release(batch)
         return batch.counts
@@ -276,7 +276,8 @@ class Applier:
         names = {keyed.match.entity.name for keyed in puts if isinstance(keyed.match, AsRow | AsCopy)}
         try:
             with self._conn.transaction():
-                refused = [one for name in sorted(names) for one in self._write(name, encoded, batch)]
+                for name in sorted(names):
+                    self._write(name, encoded, batch)
         except psycopg.Error as error:
             if not is_row_refused(error) or isinstance(error, psycopg.errors.CardinalityViolation):
                 raise
@@ -288,29 +289,26 @@ class Applier:
                 again, fit, _ = self._encode(half)
                 self._land(fit, again, batch, is_last=is_last)
         else:
-            batch.refused += refused
             batch.counts.update({key: number for key, number in _landed(encoded).items() if number})
 
-    def _write(self, name: str, encoded: Encoded, batch: Gathered) -> list[Rejected]:
+    def _write(self, name: str, encoded: Encoded, batch: Gathered) -> None:
         writer = self._writers[name]
         entity = writer.plan
         staged = writer.stage(self._conn, encoded.copy_data)
         if entity.copies is None:
             if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
                 raise _RowOfAnother
-            return []
+            return
         links = {*writer.staged_links(self._conn), *batch.links[name]}
-        keeper = self._keeper(name)
-        keeper.before(self._conn, links)
+        self._keeper(name).before(self._conn, links)
         if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
             raise _RowOfAnother
-        keeper.after(self._conn, links)
+        batch.links[name].update(links)
         if batch.homes.has_waiting:
             batch.waited.update(waits_for_link(entity, link) for link in links)
-        return keeper.rejected
 
-    def _settle_removed(self, batch: Gathered) -> None:
-        """Settle the copies whose originals, or whose promoted siblings, were removed."""
+    def _settle_copies(self, batch: Gathered) -> None:
+        """Settle the copies whose originals or siblings were written or removed, once all of the batch has landed."""
         for name, links in batch.links.items():
             if self._plan.entities[name].copies is not None and links:
                 keeper = self._keeper(name)
