@@ -71,9 +71,11 @@ def test_a_load_whose_attempt_was_ended_by_a_gap_writes_nothing_more(crossing: C
     lose_a_record(crossing)
     with pytest.raises(GapWhileLoading):
         many_rounds(repairing(crossing))
+    before = crossing.rows("SELECT count(*) FROM world.account")
     with pytest.raises(LeaseLost):
         _steps(load)
     load.drop()
+    assert crossing.rows("SELECT count(*) FROM world.account") == before
     assert crossing.rows("SELECT phase FROM ashore.load") == [("discarded",)]
 
 
@@ -85,9 +87,11 @@ def test_a_load_beside_a_sync_that_was_stopped_writes_nothing_more(crossing: Cro
     load.step()
     with connect(crossing.dsn, application_name="test", autocommit=True) as conn:
         stop(conn, "world")
+    before = crossing.rows("SELECT count(*) FROM world.account")
     with pytest.raises(LeaseLost):
         _steps(load)
     load.drop()
+    assert crossing.rows("SELECT count(*) FROM world.account") == before
     assert crossing.rows("SELECT phase FROM ashore.load") == [("discarded",)]
 
 
