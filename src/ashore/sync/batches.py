@@ -19,9 +19,10 @@ from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier
 from ashore.sync.routing import Keyed, KeyRouter
+from ashore.sync.watch import WATCHED, watch
 
 CAPTURING: Final = frozenset({"loading", "merging"})
-APPLYING: Final = frozenset({"syncing", "reading"})
+APPLYING: Final = frozenset({"syncing", "reading", "draining"})
 _TRIES: Final = 5
 
 Result = TypeVar("Result")
@@ -66,6 +67,7 @@ class BatchWriter:
             if newest:
                 states = loads.lock_states(self.conn, self.source)
                 counts = self._route(newest, states, shard.shard)
+                counts += watch(self.conn, self.router, changes, states)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
@@ -111,6 +113,8 @@ class BatchWriter:
                 counts[name or "", "passed_by"] += 1
             elif found.state in APPLYING:
                 applied.append(keyed)
+            elif found.state in WATCHED:
+                continue
             elif found.state in CAPTURING and found.is_captured:
                 counts[name, "captured"] += 1
                 hashed = key_hash(keyed.key)
