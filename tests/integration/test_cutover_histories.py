@@ -266,7 +266,7 @@ class History:
             assert strange <= {_name(json.loads(key)) for (key,) in found}, "every foreign write was found"
             conn.execute("UPDATE ashore.foreign_write SET decision = 'taken', decided_at = clock_timestamp()")
         for key in strange:
-            self.table._write(key, None if key not in rows else json.dumps(rows[key]).encode())
+            self.table._write((key[0], key[1] or ""), None if key not in rows else json.dumps(rows[key]).encode())
         self._write_back_heard()
         if states == {"writing"}:
             self._go_back()

@@ -21,9 +21,10 @@ def earlier_keys(conn: Conn, entity: EntityPlan, entries: Sequence[Entry]) -> di
     PostgreSQL reads the columns' texts, so that they are the values that it would give for them. The connection is one
     that went through `prepare`.
     """
-    found = [one for one in entries if one.was is not None]
+    told: dict[int, Item] = {one.id: one.was["item"] for one in entries if one.was is not None and "item" in one.was}
+    found = [one for one in entries if one.was is not None and one.id not in told]
     if not found:
-        return {}
+        return told
     columns = [column.column for column in entity.key]
     names = [sql.Identifier(f"k{at}") for at, _ in enumerate(columns)]
     statement = sql.SQL("SELECT {} FROM unnest({}) WITH ORDINALITY AS k({}, place) ORDER BY place").format(
@@ -37,7 +38,7 @@ def earlier_keys(conn: Conn, entity: EntityPlan, entries: Sequence[Entry]) -> di
     texts = [[(one.was or {})["columns"][column] for one in found] for column in columns]
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement, texts).fetchall()
-    return {
+    return told | {
         one.id: item_key(entity, {**row, RESIDUE: (one.was or {}).get("residue")})
         for one, row in zip(found, rows, strict=True)
     }

@@ -6,12 +6,13 @@ was committed after that of a later one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from ashore.ledger.errors import LeaseLost
 from ashore.postgres.connect import Conn, one_row
@@ -52,6 +53,9 @@ _STANDING: Final = """
            r.owner, r.passed_at, coalesce(r.written, 0) AS written, coalesce(r.removed, 0) AS removed,
            coalesce(r.write_units, 0) AS write_units, clock_timestamp() AS now
     FROM (SELECT) AS one LEFT JOIN ashore.reverse r ON r.source = %(source)s
+"""
+_ASK: Final = """
+    INSERT INTO ashore.outbox (source, entity, key, was) VALUES (%(source)s, %(entity)s, %(key)s, %(was)s)
 """
 _OF_ENTITIES: Final = """
     SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)
@@ -143,6 +147,11 @@ def account(conn: Conn, source: str, owner: str, fence: int, done: Account) -> N
     }
     if conn.execute(_ACCOUNT, arguments).rowcount != 1:
         raise LeaseLost(unit=f"the way back of {source}")
+
+
+def ask(conn: Conn, source: str, entity: str, key: Sequence[str], was: Mapping[str, Any]) -> None:
+    """Have a row written back though nobody wrote it; `was` names the item that it may have been."""
+    conn.execute(_ASK, {"source": source, "entity": entity, "key": list(key), "was": Jsonb(dict(was))})
 
 
 def acknowledge(conn: Conn, source: str, ids: Sequence[int]) -> None:
