@@ -124,6 +124,22 @@ class SyncStateChanged:
     state: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncTended:
+    """A worker ended a round: about once a second, also while the sync is paused. `shards` are those that it reads."""
+
+    state: Literal["running", "paused", "stopped"]
+    shards: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncLagging:
+    """The stream was left unread for longer than is good, or (`alarm` None) no more. DynamoDB keeps it for 24 hours."""
+
+    alarm: Literal["warning", "urgent"] | None
+    hours: float
+
+
 Event = (
     LoadStarted
     | Progress
@@ -136,6 +152,8 @@ Event = (
     | SyncBatch
     | SyncMerged
     | SyncStateChanged
+    | SyncTended
+    | SyncLagging
 )
 Emit = Callable[[Event], None]
 

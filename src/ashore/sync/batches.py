@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from ashore.ledger import loads, pending, streams
+from ashore.ledger.counts import keep_counts
 from ashore.ledger.loads import UNMATCHED, LockedState
 from ashore.ledger.pending import Capture
 from ashore.ledger.repairs import key_hash
@@ -68,6 +69,7 @@ class BatchWriter:
                 states = loads.lock_states(self.conn, self.source)
                 counts = self._route(newest, states, shard.shard)
                 counts += watch(self.conn, self.router, changes, states)
+                keep_counts(self.conn, self.source, counts, shard=shard.shard)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
