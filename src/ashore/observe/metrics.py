@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from ashore.observe import events
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class WorkerMetrics(Collector):
     """Listens to one worker, and is collected from other threads."""
 

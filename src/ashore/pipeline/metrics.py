@@ -22,7 +22,7 @@ _KEEP_SECONDS: Final = 2.0
 _STATES: Final = ("running", "paused", "stopped")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class LedgerMetrics(Collector):
     """Reads the ledger when it is collected, from any thread; several at once share one reading.
 
