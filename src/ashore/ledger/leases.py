@@ -16,10 +16,15 @@ _ALIVE: Final = """
     ON CONFLICT (source, worker) DO UPDATE
     SET alive_until = excluded.alive_until, changes_per_s = excluded.changes_per_s
 """
+# Whoever locks several shards does so in this order; see `streams.keep_listed`.
 _RENEW: Final = """
-    UPDATE ashore.shard SET lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
-    WHERE source = %(source)s AND owner = %(worker)s
-    RETURNING shard
+    WITH mine AS (
+        SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s
+        ORDER BY shard COLLATE "C" FOR UPDATE
+    )
+    UPDATE ashore.shard s SET lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
+    FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
+    RETURNING s.shard
 """
 _FAIR_SHARE: Final = """
     SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND s.state = 'open'
@@ -44,16 +49,25 @@ _TAKE: Final = """
               coalesce(greatest(passed_at, marked_at), listed_at)
 """
 _RELEASE: Final = """
-    UPDATE ashore.shard SET owner = NULL, lease_until = NULL
-    WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
+    WITH mine AS (
+        SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
+        ORDER BY shard COLLATE "C" FOR UPDATE
+    )
+    UPDATE ashore.shard s SET owner = NULL, lease_until = NULL
+    FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
 """
 _IS_OWNER: Final = """
     SELECT 1 FROM ashore.shard WHERE source = %(source)s AND shard = %(shard)s AND owner = %(worker)s
       AND fence = %(fence)s AND state = 'open' FOR UPDATE
 """
 _LEAVE: Final = """
-    WITH released AS (UPDATE ashore.shard SET owner = NULL, lease_until = NULL
-                      WHERE source = %(source)s AND owner = %(worker)s)
+    WITH mine AS (
+        SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s
+        ORDER BY shard COLLATE "C" FOR UPDATE
+    ), released AS (
+        UPDATE ashore.shard s SET owner = NULL, lease_until = NULL
+        FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
+    )
     DELETE FROM ashore.sync_worker WHERE source = %(source)s AND worker = %(worker)s
 """
 _ALIVE_NOW: Final = """

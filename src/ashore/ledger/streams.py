@@ -218,8 +218,13 @@ def may_list(conn: Conn, source: str, *, seconds: float) -> bool:
 
 
 def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
-    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record."""
-    return sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in shards)
+    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record.
+
+    They are locked in the order of their names, as leases are renewed: a worker that lists and one that renews would
+    otherwise wait for each other.
+    """
+    ordered = sorted(shards, key=lambda shard: shard.id)
+    return sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in ordered)
 
 
 def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool) -> bool:
