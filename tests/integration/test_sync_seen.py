@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+import sys
 import threading
 import time
 import urllib.error
@@ -102,6 +105,50 @@ def test_everything_older_than_as_of_has_arrived(
         found = conn.execute("SELECT source, state, as_of FROM ashore.stream_freshness").fetchall()
 
     assert [("world", "running", at(expected))] == found
+
+
+def test_whatever_the_shards_do_every_write_before_as_of_has_arrived(postgres_dsn: str) -> None:
+    seed = secrets.randbelow(1 << 32)
+    sys.stdout.write(f"seed {seed}\n")
+    rng = random.Random(seed)
+    table = MemoryTable(seed)
+    table.empties = 2
+    sync_world.fresh(postgres_dsn)
+    sync_world.begin(postgres_dsn, table)
+    worker = sync_world.worker(postgres_dsn, table)
+    written: dict[int, tuple[str, float]] = {}
+    known = 0
+    try:
+        for _ in range(250):
+            match rng.choices(("put", "round", "close", "list"), (8, 12, 1, 1))[0]:
+                case "put" if table.put(sync_world.random_item(rng)):
+                    [(newest, shard)] = [
+                        (one.records[-1].sequence, one.id)
+                        for one in table.open_shards()
+                        if one.records and one.records[-1].sequence == table._sequence
+                    ]
+                    written[newest] = (shard, time.time())
+                case "round":
+                    worker.round()
+                case "close":
+                    table.close(
+                        rng.choice(table.open_shards()), children=rng.randint(1, 2), is_listed=rng.random() < 0.5
+                    )
+                case "list":
+                    table.list_all()
+            [(as_of,)] = worker.conn.execute("SELECT extract(epoch FROM as_of) FROM ashore.stream_freshness").fetchall()
+            if as_of is not None:
+                known += 1
+                positions = sync_world.positions(postgres_dsn)
+                assert [] == [
+                    sequence
+                    for sequence, (shard, at) in written.items()
+                    if at < as_of and positions.get(shard, -1) < sequence
+                ]
+    finally:
+        worker.leave()
+        worker.conn.close()
+    assert known > 30, "most of the time it is known"
 
 
 def test_readers_of_reports_see_how_fresh_each_entity_is_and_nothing_else(synced: tuple[str, MemoryTable]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ledger: frozenset[Need] = frozenset({"declarations", "postgres"})
 _LINE_SECONDS = 5.0
+_LONG_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -243,8 +244,8 @@ class _Watcher:
                 self._say(f"{entity} is {state}")
             case events.StepStarted(step=step):
                 self._say(f"begins {step}")
-            case events.StepFinished(step=step, seconds=seconds):
-                self._say(f"ended {step} after {seconds:.1f} s")
+            case events.StepFinished(step=step, seconds=seconds) if seconds >= _LONG_SECONDS:
+                self._say(f"took {seconds:.0f} s {step}")
             case events.SyncLagging(alarm=alarm, hours=hours):
                 sys.stderr.write(f"ashore: {_alarm(alarm, hours)}\n")
             case _:

@@ -55,7 +55,7 @@ class Merger:
 
     def _step(self, conn: Conn, load: CapturedLoad) -> Merged:
         if load.load not in self._filled:
-            with self._step_told("finding what rejected items wait for"), conn.transaction():
+            with self._step_told("to look for what rejected items wait for"), conn.transaction():
                 fill_waits(conn, self.order.plan)
             self._filled.add(load.load)
         most = self.order.limits.merge_changes
@@ -122,7 +122,7 @@ class Merger:
             if not definition.is_unique or state != "off" or str(definition.table) not in tables:
                 continue
             try:
-                with self._step_told(f"{definition.name} of {definition.table}"), conn.transaction():
+                with self._step_told(f"to build {definition.name} of {definition.table}"), conn.transaction():
                     conn.execute(_SETTINGS)
                     catalog.create(conn, definition)
                     taken_off.is_back(conn, definition)
