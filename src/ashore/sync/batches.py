@@ -67,9 +67,7 @@ class BatchWriter:
             counts: Counts = Counter()
             if newest:
                 states = loads.lock_states(self.conn, self.source)
-                counts = self._route(newest, states, shard.shard)
-                counts += watch(self.conn, self.router, changes, states)
-                keep_counts(self.conn, self.source, counts, shard=shard.shard)
+                counts = self._route(newest, changes, states, shard.shard)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
@@ -104,7 +102,9 @@ class BatchWriter:
         numbers = {name: found.load for name, found in states.items() if found.load is not None}
         return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair)
 
-    def _route(self, newest: Sequence[Keyed], states: Mapping[str, LockedState], shard: str) -> Counts:
+    def _route(
+        self, newest: Sequence[Keyed], changes: Sequence[Change], states: Mapping[str, LockedState], shard: str
+    ) -> Counts:
         counts: Counts = Counter()
         captured: list[Capture] = []
         applied: list[Keyed] = []
@@ -129,6 +129,8 @@ class BatchWriter:
             pending.capture(self.conn, shard, captured)
         if applied:
             counts.update(self.apply(applied, states))
+        counts += watch(self.conn, self.router, changes, states)
+        keep_counts(self.conn, self.source, counts, shard=shard)
         return counts
 
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from ashore.ledger import counts, loads, pending, records, streams, taken_off
+from ashore.ledger import loads, pending, records, streams, taken_off
+from ashore.ledger.counts import keep_counts
 from ashore.ledger.errors import CountMismatch
 from ashore.ledger.loads import UNMATCHED, CapturedLoad
 from ashore.model.change import Change
 from ashore.observe.events import Emit, StepFinished, StepStarted, silent
 from ashore.postgres import catalog
 from ashore.postgres.connect import Conn
-from ashore.sync.batches import BatchWriter
+from ashore.sync.batches import BatchWriter, Counts
 from ashore.sync.order import SyncOrder
 from ashore.sync.waits import fill_waits
 
@@ -74,12 +75,11 @@ class Merger:
         names = [name for name in load.entities if states[name].state == "merging" and states[name].load == load.load]
         changes = pending.take_pending(self.writer.conn, [load.load], names, most=most)
         if changes:
-            self._apply(changes, states)
+            keep_counts(self.writer.conn, self.order.plan.name, self._apply(changes, states))
         return len(changes)
 
-    def _apply(self, changes: Sequence[Change], states: dict[str, loads.LockedState]) -> None:
-        found = self.writer.apply([self.writer.router.keyed(change) for change in changes], states)
-        counts.keep_counts(self.writer.conn, self.order.plan.name, found)
+    def _apply(self, changes: Sequence[Change], states: dict[str, loads.LockedState]) -> Counts:
+        return self.writer.apply([self.writer.router.keyed(change) for change in changes], states)
 
     @contextmanager
     def _step_told(self, step: str) -> Iterator[None]:
