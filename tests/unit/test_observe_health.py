@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ashore.cli.cmd_sync import _Watcher
 from ashore.observe.events import StepFinished, StepStarted, SyncLagging, SyncTended
 from ashore.observe.health import WorkerHealth
 from ashore.sync.alarm import AlarmBell
@@ -85,3 +86,16 @@ def test_the_pace_is_the_mean_of_the_last_minute() -> None:
     assert pytest.approx(600 / 60) == pace.a_second(60.0)
     assert pytest.approx(550 / 60) == pace.a_second(66.0)
     assert 0.0 == pace.a_second(120.0)
+
+
+def test_sync_run_says_alarms_on_stderr_also_where_it_is_to_print_json(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = _Watcher(is_quiet=True)
+    watcher.emit(SyncLagging(alarm="urgent", hours=18.2))
+    watcher.emit(SyncLagging(alarm=None, hours=0.5))
+
+    printed = capsys.readouterr()
+    assert "" == printed.out
+    assert [
+        "ashore: urgent: the stream was not read for 18 hours, and DynamoDB keeps it for 24",
+        "ashore: the alarm is over: the stream was read up to 0.5 hours ago",
+    ] == printed.err.splitlines()
