@@ -73,17 +73,19 @@ def _watch(opened: Project, *, as_json: bool) -> None:
     from ashore.pipeline.status import status, with_rates  # noqa: PLC0415
     from ashore.postgres.errors import PostgresError  # noqa: PLC0415
 
-    before = status(opened)
-    with suppress(KeyboardInterrupt), StatusScreen(console()) as screen:
-        found = before
+    found = status(opened)
+    with suppress(KeyboardInterrupt), StatusScreen(console(stderr=as_json)) as screen:
+        is_new = True
         while True:
-            if as_json:
+            if is_new and as_json:
                 say(json.dumps(found.as_json(), ensure_ascii=False))
                 sys.stdout.flush()
-            else:
+            elif is_new:
                 screen.show(found)
             time.sleep(_WATCH_SECONDS)
             try:
-                before, found = found, with_rates(found, status(opened))
+                found = with_rates(found, status(opened))
+                is_new = True
             except PostgresError as error:
-                screen.trouble(f"PostgreSQL does not answer, is asked again: {error.what()}")
+                screen.trouble(f"PostgreSQL does not answer, and is asked again: {error.what()}")
+                is_new = False

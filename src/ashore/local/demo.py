@@ -58,6 +58,8 @@ some_cases: Final = 210
 some_seed: Final = 7
 _WRITING_SECONDS: Final = 2.0
 """How long the writers go on after the load was merged: what they write then is applied as it comes."""
+_ARRIVAL_SECONDS: Final = 30.0
+"""A write that has not arrived by then is lost, and told as such."""
 _LIMITS: Final = SyncLimits(tend_seconds=0.2, poll_seconds=0.2, margin_seconds=1.0, empty_reads=3)
 """There is one clock here, so the margin between clocks may be small."""
 _put_at_once: Final = 25
@@ -205,7 +207,7 @@ def _sync(conn: Conn, worker: BackgroundWorker, writers: Writers, emit: Callable
     worker.wait(conn, _WRITING_SECONDS, meanwhile=tell)
     written = writers.stop()
     ended_at = time.time()
-    while records_committed(conn, worker.source) < written.sent and worker.is_alive():
+    while records_committed(conn, worker.source) < written.sent and time.time() < ended_at + _ARRIVAL_SECONDS:
         time.sleep(0.01)
     seconds = time.time() - ended_at
     worker.wait_until_caught_up(conn, ended_at, meanwhile=tell)
