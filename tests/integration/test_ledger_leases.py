@@ -16,7 +16,7 @@ from ashore.ledger.schema import ensure_ledger
 from ashore.model.change import Shard
 from ashore.postgres.connect import Conn, connect
 
-SECONDS = 3.0
+SECONDS = 2.0
 
 
 def test_listing_renewing_releasing_and_leaving_never_wait_for_each_other_in_a_circle(postgres_dsn: str) -> None:

@@ -107,6 +107,7 @@ def test_everything_older_than_as_of_has_arrived(
     assert [("world", "running", at(expected))] == found
 
 
+@pytest.mark.slow
 def test_whatever_the_shards_do_every_write_before_as_of_has_arrived(postgres_dsn: str) -> None:
     seed = secrets.randbelow(1 << 32)
     sys.stdout.write(f"seed {seed}\n")
