@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -21,19 +22,22 @@ def eventually(what: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
+def item_of(client: Any, make: Any, name: str) -> Any:
+    key = {"pk": make.S(f"customer|{name}"), "sk": make.S(f"customer|{name}")}
+    return client.get_item(TableName="shop", Key=key, ConsistentRead=True).get("Item")
+
+
+def write(project: Any, statement: str) -> None:
+    with psycopg.connect(project.dsn, autocommit=True) as conn:
+        conn.execute(statement.encode())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_writes_cross_are_written_back_and_come_back(streamed: Any, moto: Any, make: Any) -> None:
     client = moto.client("dynamodb")
 
-    def item(name: str) -> Any:
-        key = {"pk": make.S(f"customer|{name}"), "sk": make.S(f"customer|{name}")}
-        return client.get_item(TableName="shop", Key=key, ConsistentRead=True).get("Item")
-
-    def write(statement: str) -> None:
-        with psycopg.connect(streamed.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode())
-
+    item = partial(item_of, client, make)
     restore_point = ("--restore-point", "a snapshot of today")
     streamed.json("load", "--sync")
     with running(streamed):
@@ -57,9 +61,9 @@ def test_writes_cross_are_written_back_and_come_back(streamed: Any, moto: Any, m
         assert (done["state"], done["entities"]) == ("writing", ["customer"])
         assert done["pause_seconds"] <= 60.0
 
-        write("UPDATE customer SET credit = 77 WHERE customer_id = 'c1'")
-        write("DELETE FROM customer WHERE customer_id = 'c2'")
-        write("INSERT INTO customer (customer_id, full_name) VALUES ('born', 'in PostgreSQL')")
+        write(streamed, "UPDATE customer SET credit = 77 WHERE customer_id = 'c1'")
+        write(streamed, "DELETE FROM customer WHERE customer_id = 'c2'")
+        write(streamed, "INSERT INTO customer (customer_id, full_name) VALUES ('born', 'in PostgreSQL')")
         eventually(lambda: item("born") is not None and item("c2") is None)
         assert item("c1")["credit"] == {"N": "77"}
         assert item("born")["customerId"] == {"S": "born"}, "derived attributes are computed"
@@ -81,9 +85,9 @@ def test_writes_cross_are_written_back_and_come_back(streamed: Any, moto: Any, m
         again = streamed.json("cutover", "writes", "customer", *restore_point)
         assert again["state"] == "writing"
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
-            write("DELETE FROM purchase")
+            write(streamed, "DELETE FROM purchase")
         streamed.json("retire", "customer")
-        write("DELETE FROM customer WHERE customer_id = 'c5'")
+        write(streamed, "DELETE FROM customer WHERE customer_id = 'c5'")
     assert item("c5") is not None, "nothing is written back any more"
     commands = [command for (command,) in streamed.rows("SELECT command FROM ashore.audit ORDER BY id")]
     for command in ("cutover reads", "cutover rehearsal", "cutover writes", "rollback writes", "foreign", "retire"):

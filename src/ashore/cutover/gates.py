@@ -12,7 +12,7 @@ from psycopg import sql
 
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
-from ashore.ledger import crossing, echoes, leases, outbox, streams, taken_off
+from ashore.ledger import crossing, echoes, freshness, leases, outbox, streams, taken_off
 from ashore.mapping.plan import EXTRA, RESIDUE
 from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.tables import columns_of
@@ -139,26 +139,24 @@ def _state(conn: Conn, one: Crossing, expected: tuple[str, ...]) -> Gate:
 def _stream(conn: Conn, one: Crossing) -> Iterator[Gate]:
     stream = streams.stream_of(conn, one.source)
     state = "not begun" if stream is None else stream.state
-    workers = leases.count_workers(conn, one.source)
+    workers, _ = leases.workers_alive(conn, one.source)
     yield Gate(
         name="stream",
         is_open=state == "running" and workers > 0,
         found=f"the sync is {state}, {workers} workers live",
         way="let `ashore sync run` run; it writes back and lets rows expire, too",
     )
-    lags = [lag for _, _, lag, *_ in streams.shard_lags(conn, one.source)]
-    known = [lag for lag in lags if lag is not None]
-    is_known = bool(lags) and len(known) == len(lags)
+    lag = freshness.lag_seconds(conn, one.source)
     yield Gate(
         name="lag",
-        is_open=is_known and max(known) <= MOST_LAG_SECONDS,
-        found=f"{max(known):.1f} s" if is_known else "not known yet",
+        is_open=lag is not None and lag <= MOST_LAG_SECONDS,
+        found="not known yet" if lag is None else f"{lag:.1f} s",
         way=f"wait until it is below {MOST_LAG_SECONDS:.0f} s: see `ashore status --watch`",
     )
 
 
 def _verified(conn: Conn, one: Crossing) -> Gate:
-    at, is_fresh = streams.last_verification(conn, one.source)
+    at, is_fresh = freshness.last_verification(conn, one.source)
     row = conn.execute(_VERIFIED, (one.source,)).fetchone()
     covered = set() if row is None else set(row[0])
     states = [found for name, found in crossing.crossing_states(conn, one.source).items() if name in one.entities]
