@@ -11,14 +11,20 @@ from ashore.ledger.streams import ShardRecord, is_running, shard_record
 from ashore.postgres.connect import Conn, one_row
 
 _ALIVE: Final = """
-    INSERT INTO ashore.sync_worker (source, worker, host, pid, alive_until)
-    VALUES (%(source)s, %(worker)s, %(host)s, %(pid)s, clock_timestamp() + %(seconds)s * interval '1 s')
-    ON CONFLICT (source, worker) DO UPDATE SET alive_until = excluded.alive_until
+    INSERT INTO ashore.sync_worker (source, worker, host, pid, alive_until, changes_per_s)
+    VALUES (%(source)s, %(worker)s, %(host)s, %(pid)s, clock_timestamp() + %(seconds)s * interval '1 s', %(pace)s)
+    ON CONFLICT (source, worker) DO UPDATE
+    SET alive_until = excluded.alive_until, changes_per_s = excluded.changes_per_s
 """
+# Whoever locks several shards does so in this order; see `streams.keep_listed`.
 _RENEW: Final = """
-    UPDATE ashore.shard SET lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
-    WHERE source = %(source)s AND owner = %(worker)s
-    RETURNING shard
+    WITH mine AS (
+        SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s
+        ORDER BY shard COLLATE "C" FOR UPDATE
+    )
+    UPDATE ashore.shard s SET lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
+    FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
+    RETURNING s.shard
 """
 _READABLE: Final[LiteralString] = """
     s.state = 'open' AND NOT EXISTS (
@@ -43,27 +49,40 @@ _TAKE: Final[LiteralString] = f"""
               coalesce(greatest(passed_at, marked_at), listed_at)
 """  # noqa: S608 (a constant)
 _RELEASE: Final = """
-    UPDATE ashore.shard SET owner = NULL, lease_until = NULL
-    WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
+    WITH mine AS (
+        SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s AND shard = ANY(%(shards)s)
+        ORDER BY shard COLLATE "C" FOR UPDATE
+    )
+    UPDATE ashore.shard s SET owner = NULL, lease_until = NULL
+    FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
 """
 _LEAVE: Final = """
-    WITH released AS (UPDATE ashore.shard SET owner = NULL, lease_until = NULL
-                      WHERE source = %(source)s AND owner = %(worker)s)
+    WITH mine AS (
+        SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s
+        ORDER BY shard COLLATE "C" FOR UPDATE
+    ), released AS (
+        UPDATE ashore.shard s SET owner = NULL, lease_until = NULL
+        FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
+    )
     DELETE FROM ashore.sync_worker WHERE source = %(source)s AND worker = %(worker)s
 """
 _ALIVE_NOW: Final = """
-    SELECT count(*) FROM ashore.sync_worker WHERE source = %s AND alive_until > clock_timestamp()
+    SELECT count(*), coalesce(sum(changes_per_s), 0) FROM ashore.sync_worker
+    WHERE source = %s AND alive_until > clock_timestamp()
 """
 _FORGET_DEAD: Final = """
     DELETE FROM ashore.sync_worker WHERE source = %s AND alive_until < clock_timestamp() - interval '1 day'
 """
 
 
-def keep_alive(conn: Conn, source: str, worker: str, *, seconds: float) -> frozenset[str]:
-    """Renew this worker's leases for so many seconds; return the shards that it has still."""
+def keep_alive(conn: Conn, source: str, worker: str, *, seconds: float, pace: float = 0.0) -> frozenset[str]:
+    """Renew this worker's leases for so many seconds; return the shards that it has still.
+
+    `pace` is how many changes a second it writes, for others to see.
+    """
     arguments = {"source": source, "worker": worker, "seconds": seconds}
     with conn.transaction():
-        conn.execute(_ALIVE, {**arguments, "host": socket.gethostname(), "pid": os.getpid()})
+        conn.execute(_ALIVE, {**arguments, "host": socket.gethostname(), "pid": os.getpid(), "pace": pace})
         conn.execute(_FORGET_DEAD, (source,))
         return frozenset(shard for (shard,) in conn.execute(_RENEW, arguments))
 
@@ -96,9 +115,10 @@ def release(conn: Conn, source: str, worker: str, shards: Collection[str]) -> No
         conn.execute(_RELEASE, {"source": source, "worker": worker, "shards": list(shards)})
 
 
-def count_workers(conn: Conn, source: str) -> int:
-    """How many workers are alive."""
-    return int(one_row(conn.execute(_ALIVE_NOW, (source,)))[0])
+def workers_alive(conn: Conn, source: str) -> tuple[int, float]:
+    """How many workers are alive, and how many changes a second they wrote in the last minute, together."""
+    count, pace = one_row(conn.execute(_ALIVE_NOW, (source,)))
+    return int(count), float(pace)
 
 
 def leave(conn: Conn, source: str, worker: str) -> None:

@@ -123,11 +123,16 @@ _SET_ENTITY = """
     INSERT INTO ashore.entity (source, entity, tables, state, load)
     VALUES (%(source)s, %(entity)s, %(tables)s, %(state)s, %(load)s)
     ON CONFLICT (source, entity) DO UPDATE
-    SET tables = excluded.tables, state = excluded.state, load = excluded.load, since = clock_timestamp()
+    SET tables = excluded.tables, state = excluded.state, load = excluded.load, since = clock_timestamp(), as_of = NULL
 """
 _SET_STATE = """
-    UPDATE ashore.entity SET state = %(state)s, since = clock_timestamp()
+    UPDATE ashore.entity SET state = %(state)s, since = clock_timestamp(), as_of = NULL
     WHERE source = %(source)s AND entity = ANY(%(entities)s)
+"""
+_STOPPED = """
+    UPDATE ashore.entity e SET state = 'loaded', since = clock_timestamp(), as_of = f.as_of
+    FROM ashore.entity s LEFT JOIN ashore.freshness f ON f.source = s.source AND f.entity = s.entity
+    WHERE s.source = %(source)s AND s.entity = ANY(%(entities)s) AND e.source = s.source AND e.entity = s.entity
 """
 
 
@@ -274,6 +279,11 @@ def set_entity(conn: Conn, *, source: str, entity: str, tables: Sequence[str], s
 def set_state(conn: Conn, *, source: str, entities: Sequence[str], state: str) -> None:
     """Write the state of entities that the ledger knows."""
     conn.execute(_SET_STATE, {"source": source, "entities": list(entities), "state": state})
+
+
+def set_stopped(conn: Conn, source: str, entities: Sequence[str]) -> None:
+    """Let synced entities be copies as of now, and remember which moment that is for their rows."""
+    conn.execute(_STOPPED, {"source": source, "entities": list(entities)})
 
 
 def _one(conn: Conn, statement: LiteralString, arguments: Mapping[str, Any]) -> LoadRecord | None:

@@ -71,6 +71,7 @@ _BEGIN = """
         listed_at = clock_timestamp(), since = clock_timestamp()
 """
 _FORGET_SHARDS = "DELETE FROM ashore.shard WHERE source = %s"
+_FORGET_COUNTS = "DELETE FROM ashore.sync_count WHERE source = %s"
 _SET_STATE = "UPDATE ashore.stream SET state = %(state)s, since = clock_timestamp() WHERE source = %(source)s"
 _LISTED = """
     INSERT INTO ashore.shard (source, shard, parent, first, state, at_horizon)
@@ -97,10 +98,22 @@ _WITHOUT_PARENT = """
       AND listed_at < clock_timestamp() - %(seconds)s * interval '1 s'
 """
 _PRUNE = """
-    DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
-      AND coalesce(ended_at, listed_at) < clock_timestamp() - interval '26 hours'
-      AND (parent IS NULL OR NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
-      AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open')
+    WITH gone AS (
+        DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
+          AND coalesce(ended_at, listed_at) < clock_timestamp() - interval '26 hours'
+          AND (parent IS NULL
+               OR NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
+          AND NOT EXISTS (
+              SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open')
+        RETURNING source, shard
+    ), counted AS (
+        DELETE FROM ashore.sync_count k USING gone WHERE k.source = gone.source AND k.shard = gone.shard
+        RETURNING k.source, k.entity, k.outcome, k.changes
+    )
+    INSERT INTO ashore.sync_count AS k (source, shard, entity, outcome, changes)
+    SELECT source, '', entity, outcome, sum(changes) FROM counted GROUP BY source, entity, outcome
+    ORDER BY entity, outcome
+    ON CONFLICT (source, shard, entity, outcome) DO UPDATE SET changes = k.changes + excluded.changes
 """
 _ADVANCE = """
     UPDATE ashore.shard
@@ -151,21 +164,6 @@ _PASSED: Final = """
 """
 
 
-_LAGS: Final = """
-    SELECT shard, owner, extract(epoch FROM clock_timestamp() - greatest(passed_at, marked_at))::float8, records,
-           newest_record_at
-    FROM ashore.shard WHERE source = %s AND state = 'open' ORDER BY shard
-"""
-_VERIFIED: Final = """
-    SELECT v.at, v.at > clock_timestamp() - interval '1 day' AND NOT EXISTS (
-        SELECT FROM ashore.rejected_item r WHERE r.source = v.source AND r.rejected_at > v.at)
-        AND NOT EXISTS (
-            SELECT FROM ashore.load l WHERE l.source = v.source AND l.purpose = 'load' AND l.started_at > v.at)
-    FROM ashore.verification v WHERE v.source = %(source)s AND (v.report ->> 'equal')::boolean
-    ORDER BY v.at DESC LIMIT 1
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
     """Whether every shard has passed a moment, and how that is known."""
@@ -191,6 +189,7 @@ def begin(conn: Conn, *, source: str, arn: str, origin: Mapping[str, Any], shard
     What closed shards hold was written before this, so nothing that is read later lacks it.
     """
     conn.execute(_FORGET_SHARDS, (source,))
+    conn.execute(_FORGET_COUNTS, (source,))
     conn.execute(_BEGIN, {"source": source, "arn": arn, "origin": Jsonb(dict(origin))})
     for shard in shards:
         _list(conn, source, shard, state="skipped" if shard.is_closed else "open", at_horizon=True)
@@ -219,10 +218,12 @@ def may_list(conn: Conn, source: str, *, seconds: float) -> bool:
 def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
     """Note the shards of one page of a listing; return how many are new. A new one is read from its first record.
 
-    A new one whose child was there when the stream was begun is skipped: it is of before that, and the listing of then
-    had left it out.
+    They are locked in the order of their names, as leases are renewed: a worker that lists and one that renews would
+    otherwise wait for each other. A new one whose child was there when the stream was begun is skipped: it is of before
+    that, and the listing of then had left it out.
     """
-    new = sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in shards)
+    ordered = sorted(shards, key=lambda shard: shard.id)
+    new = sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in ordered)
     if new:
         conn.execute(_SKIP_OLDER, {"source": source})
     return new
@@ -311,20 +312,6 @@ def give_up_shard(conn: Conn, source: str, shard: str) -> None:
 def skip_to_horizon(conn: Conn, source: str, shard: str) -> None:
     """Let a trimmed shard be read on from the oldest record that there is."""
     conn.execute(_SKIP_TO_HORIZON, {"source": source, "shard": shard})
-
-
-def shard_lags(conn: Conn, source: str) -> list[tuple[str, str | None, float | None, int, datetime | None]]:
-    """Of each shard that is read: its name, who has it, the lag in seconds, its records, the time of the newest."""
-    return conn.execute(_LAGS, (source,)).fetchall()
-
-
-def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
-    """When the source was last verified and found equal, and whether that still says something.
-
-    It goes stale after a day, with any change that was rejected after it, and with another load.
-    """
-    row = conn.execute(_VERIFIED, {"source": source}).fetchone()
-    return (None, False) if row is None else (row[0], row[1])
 
 
 def passing(conn: Conn, source: str, moment: datetime) -> Passing:

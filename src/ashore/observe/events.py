@@ -131,6 +131,22 @@ class SyncReconnecting:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncTended:
+    """A worker ended a round: about once a second, also while the sync is paused. `shards` are those that it reads."""
+
+    state: Literal["running", "paused", "stopped"]
+    shards: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncLagging:
+    """The stream was left unread for longer than is good, or (`alarm` None) no more. DynamoDB keeps it for 24 hours."""
+
+    alarm: Literal["warning", "urgent"] | None
+    hours: float
+
+
 Event = (
     LoadStarted
     | Progress
@@ -144,6 +160,8 @@ Event = (
     | SyncMerged
     | SyncStateChanged
     | SyncReconnecting
+    | SyncTended
+    | SyncLagging
 )
 Emit = Callable[[Event], None]
 

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from ashore.ledger import loads, pending, streams
+from ashore.ledger.counts import keep_counts
 from ashore.ledger.loads import UNMATCHED, LockedState
 from ashore.ledger.locks import lock_homes
 from ashore.ledger.pending import Capture
@@ -20,9 +21,10 @@ from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier, NotAlone
 from ashore.sync.routing import Keyed, KeyRouter
+from ashore.sync.watch import WATCHED, watch
 
 CAPTURING: Final = frozenset({"loading", "merging"})
-APPLYING: Final = frozenset({"syncing", "reading"})
+APPLYING: Final = frozenset({"syncing", "reading", "draining"})
 _TRIES: Final = 5
 
 Result = TypeVar("Result")
@@ -66,7 +68,7 @@ class BatchWriter:
         def work() -> tuple[ShardRecord, Counts]:
             counts: Counts = Counter()
             if newest:
-                counts = self._route(newest, self.lock_states(), shard.shard)
+                counts = self._route(newest, changes, self.lock_states(), shard.shard)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
@@ -114,7 +116,9 @@ class BatchWriter:
         numbers = {name: found.load for name, found in states.items() if found.load is not None}
         return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair, is_alone=self._is_alone)
 
-    def _route(self, newest: Sequence[Keyed], states: Mapping[str, LockedState], shard: str) -> Counts:
+    def _route(
+        self, newest: Sequence[Keyed], changes: Sequence[Change], states: Mapping[str, LockedState], shard: str
+    ) -> Counts:
         counts: Counts = Counter()
         captured: list[Capture] = []
         applied: list[Keyed] = []
@@ -125,6 +129,8 @@ class BatchWriter:
                 counts[name or "", "passed_by"] += 1
             elif found.state in APPLYING:
                 applied.append(keyed)
+            elif found.state in WATCHED:
+                continue
             elif found.state in CAPTURING and found.is_captured:
                 counts[name, "captured"] += 1
                 hashed = key_hash(keyed.key)
@@ -137,6 +143,8 @@ class BatchWriter:
             pending.capture(self.conn, shard, captured)
         if applied:
             counts.update(self.apply(applied, states))
+        counts += watch(self.conn, self.router, changes, states)
+        keep_counts(self.conn, self.source, counts, shard=shard)
         return counts
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ashore.ledger import loads, repairs
+from ashore.ledger import counts, loads, repairs
 from ashore.ledger.repairs import Repair
 from ashore.mapping.match import KeyTexts, key_texts
 from ashore.model.change import Change
@@ -59,7 +59,8 @@ class Repairer:
                 applied.append(keyed)
                 written.add(one.key_hash)
         if applied:
-            self.writer.apply(applied, states, is_repair=True)
+            outcomes = self.writer.apply(applied, states, is_repair=True)
+            counts.keep_counts(self.writer.conn, self.order.plan.name, outcomes)
         return written
 
     def _is_idle(self, one: Repair) -> bool:

@@ -71,6 +71,11 @@ class KeyRouter:
         self._has_sort_key = plan.sort_key is not None
         self._attributes = key_attributes(plan)
 
+    @property
+    def source(self) -> str:
+        """The source's name."""
+        return self._plan.name
+
     def newest(self, changes: Iterable[Change]) -> list[Keyed]:
         """The last change of each key, in the order of these last changes.
 

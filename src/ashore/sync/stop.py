@@ -67,7 +67,7 @@ def stop(conn: Conn, source: str) -> Stopped:
             loads.discard(conn, load)
             pending.forget_pending(conn, [load], list(caught))
         loads.set_state(conn, source=source, entities=list(caught), state="loading")
-        loads.set_state(conn, source=source, entities=synced, state="loaded")
+        loads.set_stopped(conn, source, synced)
         streams.set_stream_state(conn, source, "stopped")
         records.audit(conn, "sync stop", {"source": source, "loaded": sorted(synced), "given_up": sorted(caught)})
     findings = _put_back(conn, source, {table for name in synced for table in _tables(conn, source, name)})

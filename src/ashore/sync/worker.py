@@ -11,14 +11,15 @@ from typing import Final
 from uuid import uuid4
 
 from ashore.dynamodb.errors import ShardGone, SourceError, Trimmed
-from ashore.ledger import gaps, leases, loads, pending, records, streams
+from ashore.ledger import freshness, gaps, leases, loads, pending, records, streams
 from ashore.ledger.errors import LeaseLost
 from ashore.ledger.gaps import GapKind
 from ashore.ledger.locks import lock_flow, unlock_flow
 from ashore.ledger.streams import ShardRecord, StreamRecord
-from ashore.observe.events import Emit, SyncBatch, SyncMerged, SyncStateChanged, silent
+from ashore.observe.events import Emit, SyncBatch, SyncMerged, SyncStateChanged, SyncTended, silent
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
+from ashore.sync.alarm import AlarmBell
 from ashore.sync.batches import CAPTURING, BatchWriter
 from ashore.sync.clocks import assert_one_clock
 from ashore.sync.errors import GapWhileLoading, NotBegun, PendingTooLarge, RecordsLost, SyncStopped
@@ -26,6 +27,7 @@ from ashore.sync.listing import list_shards
 from ashore.sync.markers import marked_at, without_markers
 from ashore.sync.merge import Merger
 from ashore.sync.order import SyncOrder
+from ashore.sync.pace import Pace
 from ashore.sync.parked import retry_parked
 from ashore.sync.repair import Repairer
 from ashore.sync.shards import Read, ShardReader
@@ -34,8 +36,8 @@ from ashore.sync.start import assert_same_table
 _WAIT_SECONDS: Final = 0.05
 _PARENT_SECONDS: Final = 900.0
 """How long a shard waits for its parent to be listed, before the parent counts as come and gone."""
-_DISK_EVERY: Final = 20
-"""Rounds of tending between two looks at how much room the captured changes take."""
+_LOOK_EVERY: Final = 20
+"""Rounds of tending between two looks at the alarms, and at how much room the captured changes take."""
 
 
 def new_name() -> str:
@@ -73,6 +75,11 @@ class Worker:
     _merger: Merger | None = None
     _repairer: Repairer | None = None
     _leads: bool = False
+    _bell: AlarmBell = field(default_factory=AlarmBell)
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(self.order.clock())
 
     @property
     def source(self) -> str:
@@ -99,13 +106,13 @@ class Worker:
         """Look after what is due, read and write; return how many changes were written or merged."""
         done = self.tend() if self._is_due() else 0
         self._submit()
-        if not self._reads:
-            return done
-        finished, _ = wait(self._reads, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
-        for future in finished:
-            reader = self._reads.pop(future)
-            if self._readers.get(reader.shard.shard) is reader:
-                done += self._hear(reader, future)
+        if self._reads:
+            finished, _ = wait(self._reads, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+            for future in finished:
+                reader = self._reads.pop(future)
+                if self._readers.get(reader.shard.shard) is reader:
+                    done += self._hear(reader, future)
+        self._pace.add(done, self.order.clock())
         return done
 
     def leave(self) -> None:
@@ -125,7 +132,7 @@ class Worker:
         """What writes the batches; made when it is first needed."""
         if self._writer is None:
             self._writer = BatchWriter(self.conn, self.order.plan, self.tables)
-            self._merger = Merger(order=self.order, writer=self._writer)
+            self._merger = Merger(order=self.order, writer=self._writer, emit=self.emit)
             self._repairer = Repairer(order=self.order, writer=self._writer)
         return self._writer
 
@@ -139,16 +146,21 @@ class Worker:
         assert_one_clock(self.conn, self.order)
         stream = self._stream()
         limits = self.order.limits
-        kept = leases.keep_alive(self.conn, self.source, self.name, seconds=limits.lease_seconds)
+        pace = self._pace.a_second(self._tended.at)
+        kept = leases.keep_alive(self.conn, self.source, self.name, seconds=limits.lease_seconds, pace=pace)
         for lost in self._readers.keys() - kept:
             del self._readers[lost]
         self._list(stream)
+        self._check_alarm()
+        done = 0
         if stream.state == "paused":
             self._pause()
-            return 0
-        self._balance(stream)
-        self._check_disk()
-        return self._lead()
+        else:
+            self._balance(stream)
+            self._check_disk()
+            done = self._lead()
+        self.emit(SyncTended(state=stream.state, shards=len(self._readers)))
+        return done
 
     def _stream(self) -> StreamRecord:
         stream = streams.stream_of(self.conn, self.source)
@@ -196,8 +208,14 @@ class Worker:
         for record in taken:
             self._readers[record.shard] = ShardReader(order=self.order, arn=stream.arn, shard=record)
 
+    def _check_alarm(self) -> None:
+        if self._tended.rounds % _LOOK_EVERY == 1:
+            told = self._bell.hear(freshness.unread_seconds(self.conn, self.source))
+            if told is not None:
+                self.emit(told)
+
     def _check_disk(self) -> None:
-        if self._tended.rounds % _DISK_EVERY == 1:
+        if self._tended.rounds % _LOOK_EVERY == 1:
             found = pending.pending_bytes(self.conn) // 1_000_000
             if found > self.order.limits.pending_disk_mb:
                 raise PendingTooLarge(found_mb=found, most_mb=self.order.limits.pending_disk_mb)
