@@ -355,7 +355,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(crossing: Crossing) 
     quick.round()
     quick.round()
     with pytest.raises(LeaseLost):
-        slow.writer.write(slow.name, shard, [], streams.Progress(position=None, records=0))
+        slow.writer.write(slow.name, shard, slow.writer.preparer.prepare([]), streams.Progress(position=None, records=0))
 
 
 def test_a_shard_that_nobody_read_for_a_day_is_not_taken_to_be_whole(crossing: Crossing) -> None:

@@ -14,10 +14,11 @@ from ashore.ledger.pending import Capture
 from ashore.ledger.repairs import key_hash
 from ashore.ledger.streams import Progress, ShardRecord
 from ashore.mapping.plan import Plan
-from ashore.model.change import Change
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier
+from ashore.sync.lines import Lines
+from ashore.sync.prepare import Prepared, Preparer
 from ashore.sync.routing import Keyed, KeyRouter
 
 CAPTURING: Final = frozenset({"loading", "merging"})
@@ -43,11 +44,12 @@ class BatchWriter:
         self.conn = conn
         self.source = plan.name
         self.router = KeyRouter(plan)
+        self.preparer = Preparer(plan)
         self.applier = Applier(conn, plan, tables)
         pending.make_stage(conn)
 
     def write(
-        self, owner: str, shard: ShardRecord, changes: Sequence[Change], progress: Progress
+        self, owner: str, shard: ShardRecord, page: Prepared, progress: Progress
     ) -> tuple[ShardRecord, Counts]:
         """Write what one page of a shard says and move the shard past it, or do neither.
 
@@ -56,16 +58,15 @@ class BatchWriter:
 
         Raises:
             LeaseLost: Another worker has the shard; nothing was written.
-            KeyNotAsDeclared: Nothing was written.
             psycopg.Error: Nothing was written.
         """
-        newest = self.router.newest(changes)
 
         def work() -> tuple[ShardRecord, Counts]:
             counts: Counts = Counter()
-            if newest:
+            if page.newest:
                 states = loads.lock_states(self.conn, self.source)
-                counts = self._route(newest, states, shard.shard)
+                self.preparer.applying = frozenset(name for name, one in states.items() if one.state in APPLYING)
+                counts = self._route(page, states, shard.shard)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
@@ -92,19 +93,20 @@ class BatchWriter:
         *,
         tries: Mapping[bytes, int] | None = None,
         is_repair: bool = False,
+        lines: Lines | None = None,
     ) -> Counts:
         """Apply changes of entities whose states the caller has locked; each is newer than what its key has."""
         names = frozenset(keyed.entity for keyed in changes if keyed.entity)
         if not_open := names - self.applier.opened:
             raise _NotOpen(not_open)
         numbers = {name: found.load for name, found in states.items() if found.load is not None}
-        return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair)
+        return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair, lines=lines)
 
-    def _route(self, newest: Sequence[Keyed], states: Mapping[str, LockedState], shard: str) -> Counts:
+    def _route(self, page: Prepared, states: Mapping[str, LockedState], shard: str) -> Counts:
         counts: Counts = Counter()
         captured: list[Capture] = []
         applied: list[Keyed] = []
-        for keyed in newest:
+        for keyed in page.newest:
             name = keyed.entity
             found = None if name is None else states.get(name)
             if name is None or found is None or found.load is None:
@@ -122,7 +124,7 @@ class BatchWriter:
         if captured:
             pending.capture(self.conn, shard, captured)
         if applied:
-            counts.update(self.apply(applied, states))
+            counts.update(self.apply(applied, states, lines=page.lines))
         return counts
 
 
