@@ -354,8 +354,9 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(crossing: Crossing) 
     shard = next(iter(slow._readers.values())).shard
     quick.round()
     quick.round()
+    page = slow.writer.preparer.prepare([])
     with pytest.raises(LeaseLost):
-        slow.writer.write(slow.name, shard, slow.writer.preparer.prepare([]), streams.Progress(position=None, records=0))
+        slow.writer.write(slow.name, shard, page, streams.Progress(position=None, records=0))
 
 
 def test_a_shard_that_nobody_read_for_a_day_is_not_taken_to_be_whole(crossing: Crossing) -> None:

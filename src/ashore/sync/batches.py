@@ -48,9 +48,7 @@ class BatchWriter:
         self.applier = Applier(conn, plan, tables)
         pending.make_stage(conn)
 
-    def write(
-        self, owner: str, shard: ShardRecord, page: Prepared, progress: Progress
-    ) -> tuple[ShardRecord, Counts]:
+    def write(self, owner: str, shard: ShardRecord, page: Prepared, progress: Progress) -> tuple[ShardRecord, Counts]:
         """Write what one page of a shard says and move the shard past it, or do neither.
 
         Returns:
