@@ -114,9 +114,10 @@ def _measure(server: LocalPostgres, aws: LocalAws, target: TableName, rows: int)
         connect(server.dsn, application_name="ashore bench", autocommit=True) as conn,
         ThreadPoolExecutor(_WRITERS) as executor,
     ):
+        clients = [aws.client("dynamodb") for _ in range(_WRITERS)]
         turns = itertools.count()
         began = time.monotonic()
-        writers = [executor.submit(_write, aws.client("dynamodb"), items, turns, began, watch) for _ in range(_WRITERS)]
+        writers = [executor.submit(_write, client, items, turns, began, watch) for client in clients]
         watch.until_all_seen(conn)
         for writer in writers:
             writer.result()

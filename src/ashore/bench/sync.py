@@ -23,6 +23,7 @@ from ashore.pipeline.load import tables_of
 from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.names import TableName
 from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.turns import quick_turns
 from ashore.sync.worker import Worker, new_executor
 
 Tell = Callable[[str], None]
@@ -178,6 +179,7 @@ class _Bench:
         with (
             connect(self.server.dsn, application_name="ashore sync bench", autocommit=True) as own,
             new_executor(order) as executor,
+            quick_turns(),
         ):
             worker = Worker(conn=own, order=order, tables=tables, executor=executor)
             yield worker

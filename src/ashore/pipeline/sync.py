@@ -26,6 +26,7 @@ from ashore.sync.errors import NotBegun, OtherTable, SyncPaused
 from ashore.sync.order import OnGap, SyncLimits, SyncOrder
 from ashore.sync.start import ensure_stream
 from ashore.sync.stop import Stopped, set_paused, stop
+from ashore.sync.turns import quick_turns
 from ashore.sync.worker import Worker, new_executor
 
 EXPORT_MARGIN_SECONDS: Final = 60.0
@@ -189,6 +190,7 @@ def run_worker(
     with (
         connect_patiently(order.dsn, application_name=name, autocommit=True) as conn,
         new_executor(order) as executor,
+        quick_turns(),
         translated("syncing"),
     ):
         worker = Worker(conn=conn, order=order, tables=_tables(conn, order.plan), executor=executor, emit=emit)

@@ -113,10 +113,9 @@ class BatchWriter:
                 applied.append(keyed)
             elif found.state in CAPTURING and found.is_captured:
                 counts[name, "captured"] += 1
-                hashed = key_hash(keyed.key)
-                captured.append(
-                    Capture(load=found.load, entity=name, key_hash=hashed, key=keyed.key, change=keyed.change)
-                )
+                key = keyed.key
+                hashed = key_hash(key)
+                captured.append(Capture(load=found.load, entity=name, key_hash=hashed, key=key, change=keyed.change))
             else:
                 counts[name, "passed_by"] += 1
         if captured:

@@ -53,6 +53,7 @@ class Merger:
         if load.load not in self._filled:
             with conn.transaction():
                 fill_waits(conn, self.order.plan)
+                pending.analyze_pending(conn)
             self._filled.add(load.load)
         most = self.order.limits.merge_changes
         merged = self.writer.in_transaction(lambda: self._merge(load, most))
