@@ -53,13 +53,14 @@ class Applier:
         conn: In autocommit mode between the caller's transactions; its session keeps temporary tables.
         plan: The declaration; every entity of it that is given changes must have its tables, with primary keys.
         tables: Declared tables' full names → tables.
+        maker: Of the same declaration.
     """
 
-    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName], maker: LineMaker) -> None:
         self._conn = conn
         self._plan = plan
         self._tables = tables
-        self._maker = LineMaker(plan)
+        self._maker = maker
         self._writers: dict[str, EntityWriter] = {}
         prepare(conn)
 

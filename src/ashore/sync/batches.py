@@ -17,7 +17,7 @@ from ashore.mapping.plan import Plan
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier
-from ashore.sync.lines import Lines
+from ashore.sync.lines import LineMaker, Lines
 from ashore.sync.prepare import Prepared, Preparer
 from ashore.sync.routing import Keyed, KeyRouter
 
@@ -44,8 +44,9 @@ class BatchWriter:
         self.conn = conn
         self.source = plan.name
         self.router = KeyRouter(plan)
-        self.preparer = Preparer(plan)
-        self.applier = Applier(conn, plan, tables)
+        maker = LineMaker(plan)
+        self.preparer = Preparer(plan, maker)
+        self.applier = Applier(conn, plan, tables, maker)
         pending.make_stage(conn)
 
     def write(self, owner: str, shard: ShardRecord, page: Prepared, progress: Progress) -> tuple[ShardRecord, Counts]:

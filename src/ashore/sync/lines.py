@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,14 +26,16 @@ class Lines:
 
 
 class LineMaker:
-    """Makes COPY lines of items; one is for one thread at a time."""
+    """Makes COPY lines of items; safe to share between threads, of which one works at a time."""
 
     def __init__(self, plan: Plan) -> None:
         self._encoder = plan.encoder()
+        self._lock = threading.Lock()
 
     def make(self, puts: Sequence[Keyed]) -> Lines:
         """The lines of changes that write an item, no two of one key."""
-        encoded = self._encoder.encode([keyed.change.item or b"" for keyed in puts])
+        with self._lock:
+            encoded = self._encoder.encode([keyed.change.item or b"" for keyed in puts])
         if not encoded.rejected:
             return Lines(puts=puts, encoded=encoded, fit=puts)
         by_raw = {id(keyed.change.item): keyed for keyed in puts}

@@ -30,10 +30,10 @@ class Preparer:
     `applying` are the entities that were being applied when states were last looked at; whoever looks sets it.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, maker: LineMaker) -> None:
         self.applying: frozenset[str] = frozenset()
         self._router = KeyRouter(plan)
-        self._maker = LineMaker(plan)
+        self._maker = maker
         self._lock = threading.Lock()
 
     def prepare(self, changes: Sequence[Change]) -> Prepared:
