@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from random import Random
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from ashore.bench.machine import machine, versions
 from ashore.bench.prepared_stream import PreparedStream, pages_of
 from ashore.bench.server import bench_postgres, settings, settle
 from ashore.bench.synced import begin, entity, fill, make_table, plan
-from ashore.ledger import loads
+from ashore.ledger import loads, streams
 from ashore.local.postgres import LocalPostgres
 from ashore.pipeline.load import tables_of
 from ashore.postgres.connect import Conn, connect, one_row
@@ -148,14 +149,13 @@ class _Bench:
         with self._connected(state="loading") as conn, self._worker(conn) as worker:
             captured = self.changes / self._run(worker, conn)
             pending = int(one_row(conn.execute("SELECT count(*) FROM ashore.pending_change"))[0])
+            while not streams.passing(conn, plan.name, _rows_ended_at(conn)).is_past:
+                worker.round()
             loads.set_state(conn, source=plan.name, entities=[entity.name, loads.UNMATCHED], state="merging")
-            began: float | None = None
+            began = time.monotonic()
             while loads.entities_of(conn, plan.name)[entity.name].state != "syncing":
-                if worker.round() and began is None:
-                    began = time.monotonic()  # with the first step done: when it began depends on the time of day
-            seconds = time.monotonic() - (began or time.monotonic())
-        merged = pending - min(pending, SyncLimits().merge_changes)
-        return round(captured), round(merged / seconds) if seconds > 0 else pending
+                worker.tend()
+            return round(captured), round(pending / (time.monotonic() - began))
 
     @contextmanager
     def _connected(self, *, state: str) -> Iterator[Conn]:
@@ -190,6 +190,11 @@ class _Bench:
         while int(one_row(conn.execute(_RECORDS))[0]) < self.changes:
             worker.round()
         return time.monotonic() - began
+
+
+def _rows_ended_at(conn: Conn) -> datetime:
+    found: datetime = one_row(conn.execute("SELECT max(rows_ended_at) FROM ashore.load"))[0]
+    return found
 
 
 _RECORDS: Final = "SELECT coalesce(sum(records), 0)::bigint FROM ashore.shard"
