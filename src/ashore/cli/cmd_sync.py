@@ -78,6 +78,12 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
         float | None, typer.Option("--for", metavar="MINUTES", min=0.01, help="Hand over and end after so long.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when what is in the stream now has arrived.")] = False,
+    poll_seconds: Annotated[
+        float,
+        typer.Option(
+            "--poll-seconds", metavar="S", min=0.2, max=60, help="The longest pause between reads of a shard."
+        ),
+    ] = 1.0,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -90,6 +96,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.config.settings import everything  # noqa: PLC0415 (quick start)
     from ashore.pipeline import sync  # noqa: PLC0415
     from ashore.pipeline.project import open_project  # noqa: PLC0415
+    from ashore.sync.order import SyncLimits  # noqa: PLC0415
 
     if on_gap not in {"stop", "repair"}:
         message = f"{on_gap!r} is neither stop nor repair"
@@ -102,7 +109,8 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop")
+    limits = SyncLimits(poll_seconds=poll_seconds)
+    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop", limits=limits)
     until = sync.caught_up(opened.plan.name, time.time()) if once else None
     timer = threading.Timer(minutes * 60, ended.set) if minutes is not None else None
     if timer is not None:
