@@ -293,7 +293,8 @@ def _write(worker: Worker, *items: dict[str, Any]) -> None:
     for item in items:
         key = json.dumps({"pk": item["pk"], "sk": item["sk"]}).encode()
         changes.append(Change(99_999_999, key, json.dumps(item).encode(), time.time()))
-    worker.writer.write(worker.name, reader.shard, changes, Progress(position=None, records=0))
+    page = worker.writer.preparer.prepare(changes)
+    worker.writer.write(worker.name, reader.shard, page, Progress(position=None, records=0))
 
 
 def _at_once(

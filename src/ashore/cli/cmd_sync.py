@@ -88,6 +88,12 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
             help="Serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless a host is named.",
         ),
     ] = None,
+    poll_seconds: Annotated[
+        float,
+        typer.Option(
+            "--poll-seconds", metavar="S", min=0.2, max=60, help="The longest pause between reads of a shard."
+        ),
+    ] = 1.0,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -101,6 +107,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.pipeline import sync  # noqa: PLC0415
     from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.serve import serving  # noqa: PLC0415
+    from ashore.sync.order import SyncLimits  # noqa: PLC0415
 
     address = None if listen is None else _address(listen)
     if on_gap not in {"stop", "repair"}:
@@ -113,7 +120,8 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop")
+    limits = SyncLimits(poll_seconds=poll_seconds)
+    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop", limits=limits)
     until = sync.caught_up(opened.plan.name, time.time()) if once else None
     timer = threading.Timer(minutes * 60, ended.set) if minutes is not None else None
     if timer is not None:
@@ -128,7 +136,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
                 if served is not None:
                     served.hear(event)
 
-            sync.run_worker(order, ended, emit=hear, until=until)
+            sync.run_worker(order, ended, emit=hear, until=until, write_back=sync.write_back(opened))
     finally:
         if timer is not None:
             timer.cancel()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
+from ashore.dynamodb.write_back import TableWriter
 from ashore.errors import AshoreError
 from ashore.ledger import loads, pending, streams
 from ashore.ledger.repairs import count_repairs
@@ -18,6 +20,7 @@ from ashore.mapping.plan import Plan
 from ashore.observe.events import Emit, silent
 from ashore.pipeline.load import tables_of
 from ashore.pipeline.project import Items, Project, item_source
+from ashore.pipeline.reverse import Reverser, WriteBack
 from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
@@ -26,6 +29,7 @@ from ashore.sync.order import OnGap, SyncLimits, SyncOrder
 from ashore.sync.outages import over_outages
 from ashore.sync.start import ensure_stream
 from ashore.sync.stop import Stopped, set_paused, stop
+from ashore.sync.turns import quick_turns
 from ashore.sync.worker import Worker, new_executor, new_name
 
 EXPORT_MARGIN_SECONDS: Final = 60.0
@@ -176,12 +180,32 @@ def sync_order(project: Project, *, on_gap: OnGap = "stop", limits: SyncLimits |
     )
 
 
+def write_back(project: Project) -> WriteBack:
+    """What is written back once entities are written in PostgreSQL: to the table that the settings name.
+
+    Raises:
+        NeedsTable: They name none.
+    """
+    source = table_source(project)
+    return WriteBack(
+        store=TableWriter(
+            table=source.table, region=source.region, endpoint_url=source.endpoint_url, profile=source.profile
+        )
+    )
+
+
 def run_worker(
-    order: SyncOrder, stop_event: threading.Event, *, emit: Emit = silent, until: Callable[[Conn], bool] | None = None
+    order: SyncOrder,
+    stop_event: threading.Event,
+    *,
+    emit: Emit = silent,
+    until: Callable[[Conn], bool] | None = None,
+    write_back: WriteBack | None = None,
 ) -> None:
     """Work until `stop_event` is set, or `until` says so (it is asked about once a second), then hand the shards over.
 
-    A PostgreSQL that restarts, fails over, or drops the connection is connected to again.
+    With `write_back`, rows of entities that are written in PostgreSQL become items again, and those whose time is over
+    are deleted. A PostgreSQL that restarts, fails over, or drops the connection is connected to again.
 
     Raises:
         SyncError: See each subclass; nothing was skipped.
@@ -199,6 +223,8 @@ def run_worker(
                 if not worker.round():
                     stop_event.wait(0.05)
                 alive()
+                if reverser is not None and reverser.failure is not None:
+                    raise reverser.failure
                 if until is not None and order.clock() - asked_at >= min(1.0, order.limits.tend_seconds):
                     asked_at = order.clock()
                     if until(conn):
@@ -206,7 +232,10 @@ def run_worker(
         finally:
             worker.leave()
 
-    with new_executor(order) as executor:
+    with ExitStack() as stack:
+        stack.enter_context(quick_turns())
+        executor = stack.enter_context(new_executor(order))
+        reverser = None if write_back is None else stack.enter_context(Reverser(order, write_back))
         over_outages(order, name, stop_event, work, emit)
 
 

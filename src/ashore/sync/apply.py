@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -30,6 +29,7 @@ from ashore.postgres.upsert import EntityWriter
 from ashore.sync.contested import Contest
 from ashore.sync.copies import CopiesKeeper
 from ashore.sync.gathered import Gathered, Homes
+from ashore.sync.lines import LineMaker, Lines
 from ashore.sync.routing import Keyed, copy_identity, row_identity
 from ashore.sync.waits import waits_for_link
 
@@ -57,13 +57,14 @@ class Applier:
         conn: In autocommit mode between the caller's transactions; its session keeps temporary tables.
         plan: The declaration; every entity of it that is given changes must have its tables, with primary keys.
         tables: Declared tables' full names → tables.
+        maker: Of the same declaration.
     """
 
-    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName], maker: LineMaker) -> None:
         self._conn = conn
         self._plan = plan
         self._tables = tables
-        self._encoder = plan.encoder()
+        self._maker = maker
         self._writers: dict[str, EntityWriter] = {}
         self._is_alone = False
         self.crossed = False
@@ -91,6 +92,7 @@ class Applier:
         tries: Mapping[bytes, int] | None = None,
         is_repair: bool = False,
         is_alone: bool,
+        lines: Lines | None = None,
     ) -> Counter[tuple[str, str]]:
         """Apply changes, no two of one key, each newer than whatever the database holds of its key.
 
@@ -100,6 +102,7 @@ class Applier:
             tries: How often a parked change was tried before, by key.
             is_repair: Whether the repair queue itself asks: then it need not be told of its keys.
             is_alone: Whether the transaction has the homes of all keys to itself (`ashore.ledger.locks.lock_homes`).
+            lines: Made beforehand; they are used if they are of exactly those changes that write an item.
 
         Returns:
             The number of changes by entity and outcome: rows, copy, removed, kept_expired, rejected, parked.
@@ -117,17 +120,17 @@ class Applier:
         changes = self._without_expiries(changes, batch)
         self._leave_homes(changes, batch)
         puts = [keyed for keyed in changes if keyed.change.item is not None]
-        encoded, fit, unfit = self._encode(puts)
-        self._remove([keyed for keyed in changes if keyed.change.item is None] + [one for one, _ in unfit], batch)
-        batch.refused += [self._named(keyed, one) for keyed, one in unfit]
+        if lines is None or not lines.are_of(puts):
+            lines = self._maker.make(puts)
+        self._remove([one for one in changes if one.change.item is None] + [one for one, _ in lines.unfit], batch)
+        batch.refused += [refused for _, refused in lines.unfit]
         batch.counts.update((one.entity or UNMATCHED, "removed") for one in changes if one.change.item is None)
         if batch.homes.has_waiting:
-            contested, rest = self._waited_for(fit)
+            contested, rest = self._waited_for(lines.fit)
             if contested:
                 free = self._contest(contested, batch)
-                fit = [*rest, *free]
-                encoded, fit, _ = self._encode(fit)
-        batch = self._land_all(fit, encoded, batch)
+                lines = self._maker.make([*rest, *free])
+        batch = self._land_all(lines, batch)
         self._land_conflicts(batch)
         self._settle_copies(batch)
         self._keep_refused(batch)
@@ -188,20 +191,6 @@ class Applier:
             keys = [(key_hash(key.encode()), key.encode(), entity) for key, entity, _ in found]
             repairs.ask_repair(self._conn, self._plan.name, keys, reason="waited")
 
-    def _encode(self, puts: Sequence[Keyed]) -> tuple[Encoded, list[Keyed], list[tuple[Keyed, Rejected]]]:
-        """COPY lines of those items that fit, these items, and the others with why they do not."""
-        encoded = self._encoder.encode([keyed.change.item or b"" for keyed in puts])
-        if not encoded.rejected:
-            return encoded, list(puts), []
-        by_raw = {id(keyed.change.item): keyed for keyed in puts}
-        unfit = [(by_raw[id(one.raw)], one) for one in encoded.rejected]
-        out = {id(keyed) for keyed, _ in unfit}
-        return encoded, [keyed for keyed in puts if id(keyed) not in out], unfit
-
-    @staticmethod
-    def _named(keyed: Keyed, one: Rejected) -> Rejected:
-        return replace(one, key=keyed.key.decode())
-
     def _identity(self, match: AsRow, keyed: Keyed) -> tuple[str | None, ...] | None:
         return row_identity(match, keyed.texts, tells_forms=self._writers[match.entity.name].tells_forms)
 
@@ -255,41 +244,49 @@ class Applier:
             batch.links[name].update(contest.links)
         return free
 
-    def _land_all(self, puts: Sequence[Keyed], encoded: Encoded, batch: Gathered) -> Gathered:
+    def _land_all(self, lines: Lines, batch: Gathered) -> Gathered:
         """Write items; where one meets the row of another, all are judged together before any is written again."""
         attempt = batch.copy()
         try:
+            if self._landed(lines, attempt):
+                return attempt
             with self._conn.transaction():
-                self._land(puts, encoded, attempt)
+                self._land_halves(lines, attempt)
         except (_RowOfAnother, psycopg.errors.CardinalityViolation):
-            free = self._contest(puts, batch)
-            if len(free) == len(puts):
-                raise CountMismatch(where="rows of other items", expected=0, actual=len(puts)) from None
-            again, free, _ = self._encode(free)
-            return self._land_all(free, again, batch)
+            free = self._contest(lines.fit, batch)
+            if len(free) == len(lines.fit):
+                raise CountMismatch(where="rows of other items", expected=0, actual=len(free)) from None
+            return self._land_all(self._maker.make(free), batch)
         return attempt
 
-    def _land(self, puts: Sequence[Keyed], encoded: Encoded, batch: Gathered, *, is_last: bool = False) -> None:
+    def _land(self, lines: Lines, batch: Gathered, *, is_last: bool = False) -> None:
         """Write items; those that PostgreSQL refuses are found by halving."""
-        if not puts:
-            return
-        names = {keyed.match.entity.name for keyed in puts if isinstance(keyed.match, AsRow | AsCopy)}
+        if not self._landed(lines, batch, is_last=is_last):
+            self._land_halves(lines, batch, is_last=is_last)
+
+    def _land_halves(self, lines: Lines, batch: Gathered, *, is_last: bool = False) -> None:
+        middle = len(lines.fit) // 2
+        for half in (lines.fit[:middle], lines.fit[middle:]):
+            self._land(self._maker.make(half), batch, is_last=is_last)
+
+    def _landed(self, lines: Lines, batch: Gathered, *, is_last: bool = False) -> bool:
+        """Write items, or refuse the only one; False where PostgreSQL refused one of several, and none is written."""
+        if not lines.fit:
+            return True
+        names = {keyed.match.entity.name for keyed in lines.fit if isinstance(keyed.match, AsRow | AsCopy)}
         try:
             with self._conn.transaction():
                 for name in sorted(names):
-                    self._write(name, encoded, batch)
+                    self._write(name, lines.encoded, batch)
         except psycopg.Error as error:
             if not is_row_refused(error) or isinstance(error, psycopg.errors.CardinalityViolation):
                 raise
-            if len(puts) == 1:
-                self._refuse(puts[0], error, batch, is_last=is_last)
-                return
-            middle = len(puts) // 2
-            for half in (puts[:middle], puts[middle:]):
-                again, fit, _ = self._encode(half)
-                self._land(fit, again, batch, is_last=is_last)
+            if len(lines.fit) > 1:
+                return False
+            self._refuse(lines.fit[0], error, batch, is_last=is_last)
         else:
-            batch.counts.update({key: number for key, number in _landed(encoded).items() if number})
+            batch.counts.update({key: number for key, number in _counts(lines.encoded).items() if number})
+        return True
 
     def _write(self, name: str, encoded: Encoded, batch: Gathered) -> None:
         writer = self._writers[name]
@@ -327,7 +324,7 @@ class Applier:
 
     def _why_refused(self, keyed: Keyed) -> Rejected | None:
         """Whether PostgreSQL refuses the item's row for its own sake; nothing is written. None where it does not."""
-        encoded, _, _ = self._encode([keyed])
+        encoded = self._maker.make([keyed]).encoded
         writer = self._writers[keyed.entity or UNMATCHED]
         try:
             with self._conn.transaction(force_rollback=True):
@@ -344,8 +341,7 @@ class Applier:
             puts = [keyed for keyed, _ in batch.conflicts]
             batch.conflicts.clear()
             self._remove(puts, batch)
-            encoded, fit, _ = self._encode(puts)
-            self._land(fit, encoded, batch, is_last=True)
+            self._land(self._maker.make(puts), batch, is_last=True)
 
     def _park(self, keyed: Keyed, error: psycopg.Error, batch: Gathered) -> None:
         name = keyed.entity or UNMATCHED
@@ -381,7 +377,7 @@ def _refused(keyed: Keyed, error: psycopg.Error) -> Rejected:
     )
 
 
-def _landed(encoded: Encoded) -> dict[tuple[str, str], int]:
+def _counts(encoded: Encoded) -> dict[tuple[str, str], int]:
     return {
         (entity or UNMATCHED, outcome): number
         for (entity, outcome), number in encoded.counts.items()

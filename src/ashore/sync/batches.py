@@ -16,10 +16,11 @@ from ashore.ledger.pending import Capture
 from ashore.ledger.repairs import key_hash
 from ashore.ledger.streams import Progress, ShardRecord
 from ashore.mapping.plan import Plan
-from ashore.model.change import Change
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier, NotAlone
+from ashore.sync.lines import LineMaker, Lines
+from ashore.sync.prepare import Prepared, Preparer
 from ashore.sync.routing import Keyed, KeyRouter
 from ashore.sync.watch import WATCHED, watch
 
@@ -46,13 +47,13 @@ class BatchWriter:
         self.conn = conn
         self.source = plan.name
         self.router = KeyRouter(plan)
-        self.applier = Applier(conn, plan, tables)
+        maker = LineMaker(plan)
+        self.preparer = Preparer(plan, maker)
+        self.applier = Applier(conn, plan, tables, maker)
         self._is_alone = False
         pending.make_stage(conn)
 
-    def write(
-        self, owner: str, shard: ShardRecord, changes: Sequence[Change], progress: Progress
-    ) -> tuple[ShardRecord, Counts]:
+    def write(self, owner: str, shard: ShardRecord, page: Prepared, progress: Progress) -> tuple[ShardRecord, Counts]:
         """Write what one page of a shard says and move the shard past it, or do neither.
 
         Returns:
@@ -60,15 +61,15 @@ class BatchWriter:
 
         Raises:
             LeaseLost: Another worker has the shard; nothing was written.
-            KeyNotAsDeclared: Nothing was written.
             psycopg.Error: Nothing was written.
         """
-        newest = self.router.newest(changes)
 
         def work() -> tuple[ShardRecord, Counts]:
             counts: Counts = Counter()
-            if newest:
-                counts = self._route(newest, changes, self.lock_states(), shard.shard)
+            if page.newest:
+                states = self.lock_states()
+                self.preparer.applying = frozenset(name for name, one in states.items() if one.state in APPLYING)
+                counts = self._route(page, states, shard.shard)
             moved = streams.advance(self.conn, source=self.source, owner=owner, shard=shard, progress=progress)
             return moved, counts
 
@@ -108,21 +109,22 @@ class BatchWriter:
         *,
         tries: Mapping[bytes, int] | None = None,
         is_repair: bool = False,
+        lines: Lines | None = None,
     ) -> Counts:
         """Apply changes of entities whose states the caller has locked; each is newer than what its key has."""
         names = frozenset(keyed.entity for keyed in changes if keyed.entity)
         if not_open := names - self.applier.opened:
             raise _NotOpen(not_open)
         numbers = {name: found.load for name, found in states.items() if found.load is not None}
-        return self.applier.apply(changes, numbers, tries=tries, is_repair=is_repair, is_alone=self._is_alone)
+        return self.applier.apply(
+            changes, numbers, tries=tries, is_repair=is_repair, is_alone=self._is_alone, lines=lines
+        )
 
-    def _route(
-        self, newest: Sequence[Keyed], changes: Sequence[Change], states: Mapping[str, LockedState], shard: str
-    ) -> Counts:
+    def _route(self, page: Prepared, states: Mapping[str, LockedState], shard: str) -> Counts:
         counts: Counts = Counter()
         captured: list[Capture] = []
         applied: list[Keyed] = []
-        for keyed in newest:
+        for keyed in page.newest:
             name = keyed.entity
             found = None if name is None else states.get(name)
             if name is None or found is None or found.load is None:
@@ -133,17 +135,16 @@ class BatchWriter:
                 continue
             elif found.state in CAPTURING and found.is_captured:
                 counts[name, "captured"] += 1
-                hashed = key_hash(keyed.key)
-                captured.append(
-                    Capture(load=found.load, entity=name, key_hash=hashed, key=keyed.key, change=keyed.change)
-                )
+                key = keyed.key
+                hashed = key_hash(key)
+                captured.append(Capture(load=found.load, entity=name, key_hash=hashed, key=key, change=keyed.change))
             else:
                 counts[name, "passed_by"] += 1
         if captured:
             pending.capture(self.conn, shard, captured)
         if applied:
-            counts.update(self.apply(applied, states))
-        counts += watch(self.conn, self.router, changes, states)
+            counts.update(self.apply(applied, states, lines=page.lines))
+        counts += watch(self.conn, self.router, page.changes, states)
         keep_counts(self.conn, self.source, counts, shard=shard)
         return counts
 

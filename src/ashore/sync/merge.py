@@ -58,6 +58,7 @@ class Merger:
         if load.load not in self._filled:
             with self._step_told("to look for what rejected items wait for"), conn.transaction():
                 fill_waits(conn, self.order.plan)
+                pending.analyze_pending(conn)
             self._filled.add(load.load)
         most = self.order.limits.merge_changes
         merged = self.writer.in_transaction(lambda: self._merge(load, most))

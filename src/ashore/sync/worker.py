@@ -29,6 +29,7 @@ from ashore.sync.merge import Merger
 from ashore.sync.order import SyncOrder
 from ashore.sync.pace import Pace
 from ashore.sync.parked import retry_parked
+from ashore.sync.prepare import Prepared, Preparer
 from ashore.sync.repair import Repairer
 from ashore.sync.shards import Read, ShardReader
 from ashore.sync.start import assert_same_table
@@ -53,6 +54,22 @@ class _Tended:
     rounds: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What was read of a shard, and what became of it before it is written."""
+
+    read: Read
+    marked_at: float | None
+    prepared: Prepared
+
+
+def _page_of(reader: ShardReader, preparer: Preparer) -> _Page:
+    """Read and prepare a page, in a thread of its own; raises as `ShardReader.read` and `Preparer.prepare`."""
+    read = reader.read()
+    plan, changes = reader.order.plan, read.page.changes
+    return _Page(read, marked_at(plan, changes), preparer.prepare(without_markers(plan, changes)))
+
+
 @dataclass(slots=True, kw_only=True)
 class Worker:
     """One worker over one connection in autocommit mode, which nothing else uses.
@@ -68,7 +85,7 @@ class Worker:
     emit: Emit = silent
     name: str = field(default_factory=new_name)
     _readers: dict[str, ShardReader] = field(default_factory=dict)
-    _reads: dict[Future[Read], ShardReader] = field(default_factory=dict)
+    _reads: dict[Future[_Page], ShardReader] = field(default_factory=dict)
     _tended: _Tended = field(default_factory=_Tended)
     _list_soon: bool = True
     _writer: BatchWriter | None = None
@@ -247,35 +264,34 @@ class Worker:
         now = self.order.clock()
         due = [one for one in self._readers.values() if id(one) not in busy and one.due_at <= now]
         for reader in sorted(due, key=lambda one: one.due_at)[:room]:
-            self._reads[self.executor.submit(reader.read)] = reader
+            self._reads[self.executor.submit(_page_of, reader, self.writer.preparer)] = reader
 
-    def _hear(self, reader: ShardReader, future: Future[Read]) -> int:
+    def _hear(self, reader: ShardReader, future: Future[_Page]) -> int:
         try:
-            read = future.result()
+            page = future.result()
         except (Trimmed, ShardGone) as gone:
             self._lost(reader.shard, _kind_of(gone, reader.shard))
             return 0
-        progress = reader.progress(read, marked_at(self.order.plan, read.page.changes))
-        if read.page.next is not None:
+        progress = reader.progress(page.read, page.marked_at)
+        if page.read.page.next is not None:
             self._submit()  # so that it is read on while this page is written
         if progress is None:
             return 0
-        changes = without_markers(self.order.plan, read.page.changes)
         try:
-            reader.shard, counts = self.writer.write(self.name, reader.shard, changes, progress)
+            reader.shard, counts = self.writer.write(self.name, reader.shard, page.prepared, progress)
         except LeaseLost:
             self._readers.pop(reader.shard.shard, None)
             return 0
         if progress.ended:
             del self._readers[reader.shard.shard]
             self._list_soon = True
-        if changes:
+        if changes := len(page.prepared.changes):
             self.emit(
                 SyncBatch(
-                    shard=reader.shard.shard, changes=len(changes), bytes=read.page.bytes_read, counts=dict(counts)
+                    shard=reader.shard.shard, changes=changes, bytes=page.read.page.bytes_read, counts=dict(counts)
                 )
             )
-        return len(changes)
+        return changes
 
     def _lost(self, shard: ShardRecord, kind: GapKind) -> None:
         """Records are gone that were not read: stop, or go on after them and remember what has to be repaired.
