@@ -15,6 +15,7 @@ from ashore.cli import (
     cmd_assess,
     cmd_check,
     cmd_config,
+    cmd_cutover,
     cmd_load,
     cmd_policy,
     cmd_probe,
@@ -63,6 +64,7 @@ cmd_check.register(app)
 cmd_load.register(app)
 cmd_sync.register(app)
 cmd_verify.register(app)
+cmd_cutover.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)

@@ -1,4 +1,4 @@
-"""Holding a number of read units a second, and when to try again."""
+"""Holding a number of capacity units a second, and when to try again."""
 
 from __future__ import annotations
 

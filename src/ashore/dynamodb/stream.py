@@ -42,20 +42,20 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to
 _nothing: Final = msgspec.Raw(b"")
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     sequence: str = msgspec.field(name="SequenceNumber")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     at: float = msgspec.field(name="ApproximateCreationDateTime")
     new: msgspec.Raw = msgspec.field(name="NewImage", default=_nothing)
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, gc=False):
     name: Literal["INSERT", "MODIFY", "REMOVE"] = msgspec.field(name="eventName")
     image: _Image = msgspec.field(name="dynamodb")
     identity: dict[str, Any] | None = msgspec.field(name="userIdentity", default=None)
 
 
-class _Page(msgspec.Struct):
+class _Page(msgspec.Struct, gc=False):
     records: list[_Record] = msgspec.field(name="Records", default_factory=list)
     next: str | None = msgspec.field(name="NextShardIterator", default=None)
 

@@ -64,7 +64,14 @@ class Transport:
           time-out after its first failure.
     """
 
-    def __init__(self, aws: Aws, backoff: Backoff | None = None, *, of_streams: bool = False) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        backoff: Backoff | None = None,
+        *,
+        of_streams: bool = False,
+        time_out: urllib3.Timeout = time_out,
+    ) -> None:
         client = streams_client(aws) if of_streams else dynamodb_client(aws)
         self._api = streams_api if of_streams else api
         self.endpoint = client.meta.endpoint_url
@@ -73,6 +80,7 @@ class Transport:
         self._lock = threading.Lock()
         self.throttled: Counter[str] = Counter()
         """How often each operation was throttled so far."""
+        self._time_out = time_out
         session = Session(profile=aws.profile)
         try:
             self._credentials = session.get_credentials()
@@ -126,7 +134,7 @@ class Transport:
                 decode_content=False,
                 retries=False,
                 redirect=False,
-                timeout=time_out,
+                timeout=self._time_out,
             )
         except urllib3.exceptions.SSLError as error:
             if isinstance(error.args[0], ssl.SSLCertVerificationError):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 from ashore.dynamodb.scan import TableSource
-from ashore.ledger import loads, repairs, streams
+from ashore.ledger import gaps, loads, repairs
 from ashore.ledger.repairs import key_hash
+from ashore.ledger.schema import ensure_ledger
 from ashore.mapping.declared import PlanReference
 from ashore.mapping.plan import Plan
 from ashore.model.chunk import ItemSource
@@ -25,17 +25,16 @@ class _Repairs:
 
     plan: Plan
     entities: tuple[str, ...]
-    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    gaps: frozenset[int]
 
     def __call__(self, conn: Conn, keys: Sequence[bytes], is_complete: bool) -> None:  # noqa: FBT001 (a hook)
-        """Queue them; then the gaps from before are nothing that the queue does not know of."""
+        """Queue them; then the gaps that were known before are nothing that the queue does not know of."""
         source = self.plan.name
         repairs.ask_repair(conn, source, [(key_hash(key), key, None) for key in dict.fromkeys(keys)], reason="verify")
         states = loads.entities_of(conn, source)
         synced = {name for name, one in states.items() if name and one.state in {"syncing", "reading"}}
-        gaps = [gap for gap in streams.open_gaps(conn, source) if gap.found_at < self.began_at]
-        if is_complete and synced <= set(self.entities) and gaps:
-            streams.gaps_repaired(conn, source, [gap.id for gap in gaps])
+        if is_complete and synced <= set(self.entities) and self.gaps:
+            gaps.gaps_repaired(conn, source, sorted(self.gaps))
 
 
 def verify(  # noqa: PLR0913 (the options of the command)
@@ -64,6 +63,9 @@ def verify(  # noqa: PLR0913 (the options of the command)
         targets = {
             name: table for entity in names for name, table in tables_of(conn, plan.entities[entity]).items()
         }  # fmt: skip
+        if repair:
+            ensure_ledger(conn)
+        known = frozenset(gap.id for gap in gaps.open_gaps(conn, plan.name) if gap.decision) if repair else None
     return run_verify(
         VerifyOrder(
             dsn=dsn,
@@ -75,7 +77,7 @@ def verify(  # noqa: PLR0913 (the options of the command)
             fetch=source.get_items if isinstance(source, TableSource) else None,
             workers=workers,
             witness=EVERY_ITEM if witness_all else witness,
-            on_apart=_Repairs(plan=plan, entities=names) if repair else None,
+            on_apart=None if known is None else _Repairs(plan=plan, entities=names, gaps=known),
         ),
         emit,
     )

@@ -36,6 +36,7 @@ class SyncLimits:
         marker_return_seconds: How long after a round its markers may take to come back, before more are written.
         marker_patience_seconds: How long after a moment was asked for markers are given up, in any case.
         marker_left_seconds: How old a round has to be before another worker removes its markers.
+        away_seconds: How long PostgreSQL may be away before a worker ends.
     """
 
     lease_seconds: float = 30.0
@@ -52,6 +53,7 @@ class SyncLimits:
     marker_return_seconds: float = 2.0
     marker_patience_seconds: float = 40.0
     marker_left_seconds: float = 120.0
+    away_seconds: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
