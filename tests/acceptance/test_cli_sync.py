@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -28,10 +31,10 @@ class Run:
 
 
 @contextmanager
-def running(project: Any) -> Iterator[Run]:
+def running(project: Any, *arguments: str) -> Iterator[Run]:
     """A worker, from when it has its shards; ended by SIGTERM."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ashore", "sync", "run"],
+        [sys.executable, "-m", "ashore", "sync", "run", *arguments],
         cwd=project.folder,
         env=project.given(),
         stdout=subprocess.PIPE,
@@ -110,6 +113,63 @@ def test_sigterm_hands_the_shards_over_and_another_goes_on(streamed: Any, make: 
     moto.client("dynamodb").put_item(TableName="shop", Item=make.customer("late"))
     streamed.json("sync", "run", "--once")
     assert streamed.rows("SELECT count(*) FROM customer WHERE customer_id = 'late'") == [(1,)]
+
+
+def test_a_worker_serves_metrics_and_its_health_and_leaves_the_port_when_it_ends(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    with running(streamed, "--listen", str(port)) as process:
+        metrics, health = (_get(f"http://127.0.0.1:{port}/{path}") for path in ("metrics", "healthz"))
+        streamed.json("sync", "pause")
+        give_up_at = time.monotonic() + 60
+        while (paused := _get(f"http://127.0.0.1:{port}/healthz")) != (200, "paused\n"):
+            assert time.monotonic() < give_up_at
+            time.sleep(0.1)
+        taken = streamed.run("sync", "run", "--listen", str(port))
+
+    assert (200, "running\n") == health
+    assert 200 == metrics[0]
+    assert 'ashore_entity_state{entity="customer",source="shop"' in metrics[1]
+    assert "ashore_worker_rounds_total" in metrics[1]
+    assert (200, "paused\n") == paused
+    assert (2, True) == (taken.returncode, "ASH840" in taken.stderr)
+    assert (0, "") == (process.returncode, process.wrong)
+    assert f"serves http://127.0.0.1:{port}/metrics and http://127.0.0.1:{port}/healthz" in process.said
+    with pytest.raises(URLError):
+        _get(f"http://127.0.0.1:{port}/healthz")
+    printed = streamed.run("status", "--prometheus")
+    assert (0, "") == (printed.returncode, printed.stderr)
+    assert 'ashore_sync_state{source="shop",state="paused"} 1.0' in printed.stdout
+    assert 2 == streamed.run("status", "--prometheus", "--json").returncode
+
+
+def _get(url: str) -> tuple[int, str]:
+    with urlopen(url, timeout=30) as answer:  # noqa: S310 (a URL of this machine)
+        return answer.status, answer.read().decode()
+
+
+def test_status_is_watched_until_ctrl_c(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ashore", "status", "--watch", "--json"],
+        cwd=streamed.folder,
+        env=streamed.given(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+    process.send_signal(signal.SIGINT)
+    _, wrong = process.communicate(timeout=60)
+
+    assert (0, "") == (process.returncode, wrong)
+    assert [None] == [shard["records_per_s"] for shard in first["sync"]["shards"]]
+    assert [0.0] == [shard["records_per_s"] for shard in second["sync"]["shards"]]
+    assert first["at"] < second["at"]
 
 
 def test_a_difference_is_repaired_from_the_table(streamed: Any) -> None:
@@ -257,7 +317,10 @@ def test_an_export_beside_a_stream_is_refused_unless_the_stream_still_has_all_th
     assert streamed.json("verify")["equal"] is True
 
 
-def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing(streamed: Any) -> None:
-    actions = [one for statement in streamed.json("policy", "--sync")["Statement"] for one in statement["Action"]]
+def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing_but_markers(streamed: Any) -> None:
+    statements = streamed.json("policy", "--sync")["Statement"]
+    actions = [one for statement in statements for one in statement["Action"]]
     assert {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"} < set(actions)
     assert not [one for one in actions if any(word in one for word in ("Put", "Delete", "Update", "Write"))]
+    marked = streamed.json("policy", "--sync", "--markers")["Statement"]
+    assert (statements, ["dynamodb:DeleteItem", "dynamodb:PutItem"]) == (marked[:-1], marked[-1]["Action"])

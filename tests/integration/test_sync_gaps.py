@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests import sync_world
-from tests.integration.test_sync_laws import Crossing, account, many_rounds, note
+from tests.crossing import Crossing, account, many_rounds, note
 from tests.sync_world import ENTITIES, SteppedLoad
 
 from ashore.dynamodb.changes_export import ChangesExport, changes_exports

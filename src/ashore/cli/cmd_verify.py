@@ -192,4 +192,6 @@ def _show(report: VerifyReport, *, as_json: bool) -> None:
     reading = "a live table" if report.live else "an export"
     when = f"{report.started_at:%Y-%m-%d %H:%M:%S} to {report.ended_at:%H:%M:%S} UTC"
     out.print(f"\nVerified {report.source} against {reading}: {_verdict(report)}", markup=False)
+    if report.stream is not None:
+        out.print(f"Differences waited until the stream had passed, {report.stream['passed']}", markup=False)
     out.print(f"{report.items:,} items in {duration(report.seconds)}, {when}", markup=False)

@@ -109,7 +109,7 @@ def keep_gap(conn: Conn, *, source: str, shard: ShardRecord, kind: GapKind, deci
         "after": shard.position,
         "decision": decision,
     }
-    known = None if decision is None else conn.execute(_GO_ON, arguments).fetchone()
+    known = conn.execute(_GO_ON, arguments).fetchone()
     return int((known or one_row(conn.execute(_KEEP, arguments)))[0])
 
 

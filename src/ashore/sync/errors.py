@@ -185,6 +185,25 @@ class SyncPaused(SyncError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ClocksDiffer(SyncError):
+    """This machine's clock and PostgreSQL's are too far apart to say what a shard has passed. Nothing was read."""
+
+    seconds: float
+    margin: float
+
+    code = "ASH811"
+
+    def what(self) -> str:
+        is_ahead = "ahead of" if self.seconds > 0 else "behind"
+        return (
+            f"this machine's clock is {abs(self.seconds):.1f} s {is_ahead} PostgreSQL's, and may be {self.margin:.1f} s"
+        )
+
+    def hint(self) -> str:
+        return "set both by NTP, and start the worker again: what it has committed stays"
+
+
+@dataclass(eq=False, kw_only=True)
 class GapNotCovered(SyncError):
     """Exports do not cover a gap from its beginning to its end. Nothing was read of them, and nothing queued."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ashore.ledger import gaps, loads, repairs
+from ashore.ledger import counts, gaps, loads, repairs
 from ashore.ledger.repairs import Repair
 from ashore.mapping.match import KeyTexts, key_texts
 from ashore.model.change import Change
@@ -39,7 +39,7 @@ class Repairer:
         if not due:
             return 0
         before = self._now(due)
-        written = self.writer.in_transaction(lambda: self._write(due, before))
+        written = self.writer.in_transaction(lambda: self._write(due, before), alone=True)
         after = self._now(due)
         done = [one for one in due if one.key_hash in written and _agree(before[one.key], after[one.key])]
         done += [one for one in due if one.key_hash not in written and self._is_idle(one)]
@@ -51,7 +51,7 @@ class Repairer:
 
     def _write(self, due: Sequence[Repair], now: Mapping[bytes, bytes | None]) -> set[Any]:
         """Write what the table says; return the digests of the keys that may be written."""
-        states = loads.lock_states(self.writer.conn, self.order.plan.name)
+        states = self.writer.lock_states()
         applied: list[Keyed] = []
         written = set()
         for one in due:
@@ -61,7 +61,8 @@ class Repairer:
                 applied.append(keyed)
                 written.add(one.key_hash)
         if applied:
-            self.writer.apply(applied, states, is_repair=True)
+            outcomes = self.writer.apply(applied, states, is_repair=True)
+            counts.keep_counts(self.writer.conn, self.order.plan.name, outcomes)
         return written
 
     def _is_idle(self, one: Repair) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from typing import Any
 
-from ashore.ledger import loads, records, streams, units
+from ashore.ledger import loads, records, units
 from ashore.ledger.errors import WorkerEnded
+from ashore.ledger.marking import want
+from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.schema import ensure_ledger
 from ashore.ledger.work import write_rows
 from ashore.ledger.worker import ChunkDone, Task, UnitDone
@@ -107,7 +109,8 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
             _read_again(conn, order, record, shadow, emit)
         scanned = time.monotonic()
         with translated("comparing"), _dropped_if_stopped(conn, order, record):
-            reports, differences, apart = _compare(conn, order, shadow, emit)
+            stream = _Stream(conn=conn, source=order.plan.name)
+            reports, differences, apart = _compare(conn, order, shadow, stream, emit)
             report = _report(
                 conn,
                 order,
@@ -116,6 +119,7 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
                 differences=differences,
                 started_at=started_at,
                 scan_seconds=scanned - began,
+                passed=stream.passed,
             )
             with conn.transaction():
                 if order.on_apart is not None:
@@ -221,13 +225,12 @@ class _Apart:
 
 
 def _compare(
-    conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit
+    conn: Conn, order: VerifyOrder, shadow: Shadow, stream: _Stream, emit: Emit
 ) -> tuple[list[EntityReport], list[Difference], _Apart]:
     finisher = Finisher(plan=order.plan, shadow=shadow)
     states = loads.entities_of(conn, order.plan.name)
     unsynced = Patience(should_stop=order.should_stop)
-    has_passed = partial(_has_passed, conn, order.plan.name)
-    synced = replace(unsynced, seconds=order.patience_seconds, has_passed=has_passed)
+    synced = replace(unsynced, seconds=order.patience_seconds, has_passed=stream.has_passed)
     reports: list[EntityReport] = []
     differences: list[Difference] = []
     apart = _Apart()
@@ -253,8 +256,23 @@ def _compare(
     return reports, differences[: order.list_differences], apart
 
 
-def _has_passed(conn: Conn, source: str, moment: float) -> bool:
-    return streams.passing(conn, source, datetime.fromtimestamp(moment, UTC)).is_past
+@dataclass(slots=True, kw_only=True)
+class _Stream:
+    """Whether the stream has passed a moment, and how that was last known."""
+
+    conn: Conn
+    source: str
+    passed: dict[str, Any] | None = None
+
+    def has_passed(self, moment: float) -> bool:
+        """Whether it has passed `moment`, of this machine's clock, which need not be that of PostgreSQL."""
+        then = moment_ago(self.conn, time.time() - moment)
+        found = passing(self.conn, self.source, then)
+        if not found.is_past:
+            want(self.conn, self.source, moment_ago(self.conn, 0.0))
+        elif self.passed is None or found.unmarked:
+            self.passed = found.as_json()
+        return found.is_past
 
 
 def _report(  # noqa: PLR0913 (the parts of the report)
@@ -266,6 +284,7 @@ def _report(  # noqa: PLR0913 (the parts of the report)
     differences: list[Difference],
     started_at: datetime,
     scan_seconds: float,
+    passed: dict[str, Any] | None,
 ) -> VerifyReport:
     tally = units.tally(conn, record.id)
     by_entity = {report.entity: report for report in reports}
@@ -291,4 +310,5 @@ def _report(  # noqa: PLR0913 (the parts of the report)
         scan_seconds=scan_seconds,
         compare_seconds=(ended_at - started_at).total_seconds() - scan_seconds,
         read_units=tally.read_units,
+        stream=passed,
     )
