@@ -15,8 +15,10 @@ from ashore.cli import (
     cmd_assess,
     cmd_check,
     cmd_config,
+    cmd_cutover,
     cmd_load,
     cmd_policy,
+    cmd_probe,
     cmd_rejects,
     cmd_status,
     cmd_sync,
@@ -62,10 +64,12 @@ cmd_check.register(app)
 cmd_load.register(app)
 cmd_sync.register(app)
 cmd_verify.register(app)
+cmd_cutover.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)
 cmd_policy.register(app)
+cmd_probe.register(app)
 local_commands.register_bench(app)
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

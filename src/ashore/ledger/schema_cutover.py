@@ -196,5 +196,14 @@ VERSION_3: Final[LiteralString] = """
     END $$;
     COMMENT ON FUNCTION ashore.guard() IS 'refuses statements that write while DynamoDB takes the writes';
 
-    REVOKE ALL ON FUNCTION ashore.return_overdue(text), ashore.routes(text), ashore.guard() FROM PUBLIC;
+    CREATE FUNCTION ashore.no_truncate() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+    BEGIN
+        RAISE EXCEPTION 'table %.% cannot be truncated while its rows are written back to DynamoDB',
+            TG_TABLE_SCHEMA, TG_TABLE_NAME
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'use DELETE: it tells which rows are gone';
+    END $$;
+
+    REVOKE ALL ON FUNCTION ashore.return_overdue(text), ashore.routes(text), ashore.guard(), ashore.no_truncate()
+        FROM PUBLIC;
 """

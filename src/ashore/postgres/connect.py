@@ -42,11 +42,12 @@ def connect(dsn: str, *, application_name: str, autocommit: bool = False) -> Con
     options["application_name"] = application_name
     try:
         connection: Conn = psycopg.connect("", autocommit=True, **options)
+        connection.execute("SELECT set_config('ashore.works', 'yes', false)")  # the guard of a cutover lets it write
+        # https://www.postgresql.org/docs/current/runtime-config-connection.html: not on every platform
+        with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+            connection.execute("SELECT set_config('client_connection_check_interval', '2s', false)")
     except psycopg.OperationalError as error:
         raise CannotConnect(server=server_of(dsn), reason=str(error).strip().splitlines()[-1]) from None
-    # https://www.postgresql.org/docs/current/runtime-config-connection.html: not on every platform
-    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
-        connection.execute("SELECT set_config('client_connection_check_interval', '2s', false)")
     connection.autocommit = autocommit
     return connection
 
