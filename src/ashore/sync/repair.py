@@ -66,9 +66,11 @@ class Repairer:
         return written
 
     def _is_idle(self, one: Repair) -> bool:
-        """Whether nothing is synced of the key's entity, so that there is nothing to repair."""
+        """Whether the key is of no entity, or nothing is synced of it, so that there is nothing to repair."""
         keyed = self.writer.router.keyed(Change(0, one.key, None, 0.0))
-        found = loads.entities_of(self.writer.conn, self.order.plan.name).get(keyed.entity or "")
+        if keyed.entity is None:
+            return True
+        found = loads.entities_of(self.writer.conn, self.order.plan.name).get(keyed.entity)
         return found is None or found.state not in APPLYING | CAPTURING
 
     def _now(self, due: Sequence[Repair]) -> dict[bytes, bytes | None]:
