@@ -11,10 +11,12 @@ from typing import Final, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.rds_world import RdsWorld, rds_server, rds_world
 
 from ashore import local
 from ashore.local.moto_application import forget_everything
 from ashore.mapping.native_library import find_library
+from ashore.postgres.iam.login import shared_tokens
 
 PROJECT: Final = Path(__file__).parent.parent
 DEBIAN_BIN_DIR: Final = Path("/usr/lib/postgresql/15/bin")
@@ -92,6 +94,7 @@ def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    shared_tokens.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +136,41 @@ def any_postgres_server(request: pytest.FixtureRequest) -> local.LocalPostgres:
 def any_postgres_dsn(any_postgres_server: local.LocalPostgres) -> Iterator[str]:
     """The URI of a new, empty database on each PostgreSQL that Ashore is tested with."""
     yield from _fresh_database(any_postgres_server)
+
+
+@pytest.fixture(scope="session")
+def rds_server_18() -> Iterator[local.LocalPostgres]:
+    """PostgreSQL 18 as behind an endpoint of RDS."""
+    with rds_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rds_server_15() -> Iterator[local.LocalPostgres]:
+    """Debian's PostgreSQL 15 as behind an endpoint of RDS."""
+    if not (DEBIAN_BIN_DIR / "postgres").exists():
+        missing(f"Debian's postgresql-15 is not installed ({DEBIAN_BIN_DIR})")
+    with rds_server(DEBIAN_BIN_DIR) as server:
+        yield server
+
+
+@pytest.fixture
+def rds(rds_server_18: local.LocalPostgres) -> Iterator[RdsWorld]:
+    """PostgreSQL 18 behind endpoints that let in whom RDS would."""
+    with rds_world(rds_server_18) as world:
+        yield world
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("rds_server_18", id="postgres18"),
+        pytest.param("rds_server_15", id="postgres15", marks=pytest.mark.needs_debian_postgres),
+    ]
+)
+def any_rds(request: pytest.FixtureRequest) -> Iterator[RdsWorld]:
+    """Every PostgreSQL that Ashore is tested with, behind such endpoints."""
+    with rds_world(request.getfixturevalue(request.param)) as world:
+        yield world
 
 
 @pytest.fixture(scope="session")

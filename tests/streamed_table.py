@@ -120,6 +120,11 @@ class MemoryTable:
             for number in range(children):
                 self._add(shard.id, frozenset(takes[number::children]), is_listed=is_listed)
 
+    def add_unreachable(self) -> MemoryShard:
+        """An open shard of a partition that takes no new key: one hot item has it to itself."""
+        with self.lock:
+            return self._add(None, frozenset())
+
     def list_all(self) -> None:
         """Let the listing show every shard that there is."""
         for one in self.shards_by_id.values():
@@ -186,6 +191,8 @@ class MemoryTable:
                     after = start.sequence or 0
                     if found.trimmed_to > after:
                         raise Trimmed(shard)
+                case "LATEST":
+                    after = self._sequence
             return self._iterator(shard, after)
 
     def _iterator(self, shard: str, after: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -30,6 +32,7 @@ from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
 from ashore.mapping.names import camel_case
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.rows import to_rows
+from ashore.model.change import TRIM_HORIZON
 from ashore.model.chunk import Chunk, Estimate, Position, Unit
 from ashore.pipeline.load import _AfterRows, _Rebuild, tables_of
 from ashore.postgres.connect import Conn, connect
@@ -111,6 +114,9 @@ LIMITS: Final = SyncLimits(
     readers=2,
     merge_changes=7,
     repairs_at_once=5,
+    marker_writes=200,
+    marker_return_seconds=0.0,
+    marker_left_seconds=0.0,
 )
 
 
@@ -188,14 +194,57 @@ def _fetch(table: MemoryTable, keys: Sequence[Mapping[str, Any]]) -> list[bytes]
     return table.get_items(keys)
 
 
-def order(dsn: str, table: MemoryTable, *, on_gap: OnGap = "stop", **limits: Any) -> SyncOrder:
+@dataclass
+class MemoryMarkers:
+    """Writes markers to the memory table; `errors` are raised by the next calls, `written` are the keys so far."""
+
+    table: MemoryTable
+    errors: list[Exception] = field(default_factory=list)
+    errors_of_delete: list[Exception | None] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+    def put(self, key: Any) -> None:
+        self._fail()
+        self.written.append(key["pk"]["S"])
+        self.table.put(key)
+
+    def delete(self, key: Any) -> None:
+        self._fail()
+        if self.errors_of_delete and (error := self.errors_of_delete.pop(0)) is not None:
+            raise error
+        if key["pk"]["S"] in {partition for partition, _ in self.table.items}:
+            self.table.delete(key["pk"]["S"], key["sk"]["S"])
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def order(
+    dsn: str,
+    table: MemoryTable,
+    *,
+    on_gap: OnGap = "stop",
+    markers: MemoryMarkers | None = None,
+    clock: Callable[[], float] = time.time,
+    **limits: Any,
+) -> SyncOrder:
     chosen = SyncLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | limits)
-    return SyncOrder(dsn=dsn, plan=plan, source=table, fetch=partial(_fetch, table), on_gap=on_gap, limits=chosen)
+    return SyncOrder(
+        dsn=dsn,
+        plan=plan,
+        source=table,
+        fetch=partial(_fetch, table),
+        markers=markers,
+        on_gap=on_gap,
+        limits=chosen,
+        clock=clock,
+    )
 
 
-def worker(dsn: str, table: MemoryTable, **limits: Any) -> Worker:
+def worker(dsn: str, table: MemoryTable, *, on_gap: OnGap = "stop", **limits: Any) -> Worker:
     conn = connect(dsn, application_name="test worker", autocommit=True)
-    return Worker(conn=conn, order=order(dsn, table, **limits), tables=tables(conn), executor=AtOnce())
+    return Worker(conn=conn, order=order(dsn, table, on_gap=on_gap, **limits), tables=tables(conn), executor=AtOnce())
 
 
 class SteppedLoad:
@@ -262,9 +311,9 @@ def positions(dsn: str) -> dict[str, int]:
     return {shard: int(position) for shard, position in rows}
 
 
-def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000) -> None:
-    """Let one worker go on until nothing is left to do."""
-    one = worker(dsn, table, lease_seconds=30.0)
+def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000, on_gap: OnGap = "stop") -> None:
+    """Let one worker go on until nothing is left to do (but gaps, which only a reading of the table repairs)."""
+    one = worker(dsn, table, lease_seconds=30.0, on_gap=on_gap)
     try:
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute("UPDATE ashore.shard SET owner = NULL")
@@ -274,6 +323,8 @@ def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000) -> None:
             for _ in range(rounds):
                 one.round()
                 left = _left(conn, moment)
+                if not left[0] and left[1]:  # keys that were not to be repaired yet wait up to a minute
+                    conn.execute("UPDATE ashore.repair SET tries = 0, not_before = clock_timestamp()")
                 if not any(left):
                     for _ in range(5):  # what is parked is tried again in each
                         one.round()
@@ -291,7 +342,7 @@ def _left(conn: psycopg.Connection[Any], moment: Any) -> tuple[int, ...]:
         """SELECT (SELECT count(*) FROM ashore.entity WHERE state = 'merging'), (SELECT count(*) FROM ashore.repair),
                   (SELECT count(*) FROM ashore.shard s WHERE state = 'open'
                    AND coalesce(greatest(passed_at, marked_at) < %(at)s, true)),
-                  (SELECT count(*) FROM ashore.shard s WHERE state = 'ended'
+                  (SELECT count(*) FROM ashore.shard s WHERE state = 'ended' AND NOT EXISTS (SELECT FROM ashore.gap)
                    AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.parent = s.shard))""",
         {"at": moment},
     ).fetchone()
@@ -424,3 +475,45 @@ def _expect_copies(
 def _may_be_promoted(found: AsCopy, item: Mapping[str, Any]) -> bool:
     """Whether the copy could be a row itself: the declaration says so, and its columns hold it."""
     return found.generation == 0 and "\0" not in item["text"]["S"]
+
+
+class Writer(threading.Thread):
+    """An application that puts and deletes items."""
+
+    def __init__(self, client: Any, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.client, self.random = client, Random(seed)
+        self.stopped = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            item = random_item(self.random)
+            if self.random.random() < 0.3:
+                self.client.delete_item(TableName="world", Key={"pk": item["pk"], "sk": item["sk"]})
+            else:
+                self.client.put_item(TableName="world", Item=item)
+            self.sent += 1
+            time.sleep(0.004)
+
+
+def scanned(client: Any) -> dict[Key, bytes]:
+    """The items of the table "world" as boto3 scans them."""
+    pages = client.get_paginator("scan").paginate(TableName="world", ConsistentRead=True)
+    items = [item for page in pages for item in page["Items"]]
+    return {(one["pk"]["S"], one["sk"]["S"]): json.dumps(one).encode() for one in items}
+
+
+def records_of(order: SyncOrder) -> int:
+    """How many records the stream holds, from the oldest on."""
+    info = order.source.describe()
+    assert info is not None
+    records = 0
+    for shards in order.source.shards(info.arn):
+        for shard in shards:
+            iterator: str | None = order.source.iterator(info.arn, shard.id, TRIM_HORIZON)
+            while iterator is not None:
+                page = order.source.read(iterator)
+                records += len(page.changes)
+                iterator = page.next if page.changes else None
+    return records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
-from ashore.local.export_writer import write_export
+from ashore.local.export_writer import WrittenKey, write_changes_export, write_export
 
 
 @dataclass
@@ -28,10 +31,10 @@ class Run:
 
 
 @contextmanager
-def running(project: Any) -> Iterator[Run]:
+def running(project: Any, *arguments: str) -> Iterator[Run]:
     """A worker, from when it has its shards; ended by SIGTERM."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ashore", "sync", "run"],
+        [sys.executable, "-m", "ashore", "sync", "run", *arguments],
         cwd=project.folder,
         env=project.given(),
         stdout=subprocess.PIPE,
@@ -112,6 +115,63 @@ def test_sigterm_hands_the_shards_over_and_another_goes_on(streamed: Any, make: 
     assert streamed.rows("SELECT count(*) FROM customer WHERE customer_id = 'late'") == [(1,)]
 
 
+def test_a_worker_serves_metrics_and_its_health_and_leaves_the_port_when_it_ends(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    with running(streamed, "--listen", str(port)) as process:
+        metrics, health = (_get(f"http://127.0.0.1:{port}/{path}") for path in ("metrics", "healthz"))
+        streamed.json("sync", "pause")
+        give_up_at = time.monotonic() + 60
+        while (paused := _get(f"http://127.0.0.1:{port}/healthz")) != (200, "paused\n"):
+            assert time.monotonic() < give_up_at
+            time.sleep(0.1)
+        taken = streamed.run("sync", "run", "--listen", str(port))
+
+    assert (200, "running\n") == health
+    assert 200 == metrics[0]
+    assert 'ashore_entity_state{entity="customer",source="shop"' in metrics[1]
+    assert "ashore_worker_rounds_total" in metrics[1]
+    assert (200, "paused\n") == paused
+    assert (2, True) == (taken.returncode, "ASH840" in taken.stderr)
+    assert (0, "") == (process.returncode, process.wrong)
+    assert f"serves http://127.0.0.1:{port}/metrics and http://127.0.0.1:{port}/healthz" in process.said
+    with pytest.raises(URLError):
+        _get(f"http://127.0.0.1:{port}/healthz")
+    printed = streamed.run("status", "--prometheus")
+    assert (0, "") == (printed.returncode, printed.stderr)
+    assert 'ashore_sync_state{source="shop",state="paused"} 1.0' in printed.stdout
+    assert 2 == streamed.run("status", "--prometheus", "--json").returncode
+
+
+def _get(url: str) -> tuple[int, str]:
+    with urlopen(url, timeout=30) as answer:  # noqa: S310 (a URL of this machine)
+        return answer.status, answer.read().decode()
+
+
+def test_status_is_watched_until_ctrl_c(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ashore", "status", "--watch", "--json"],
+        cwd=streamed.folder,
+        env=streamed.given(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+    process.send_signal(signal.SIGINT)
+    _, wrong = process.communicate(timeout=60)
+
+    assert (0, "") == (process.returncode, wrong)
+    assert [None] == [shard["records_per_s"] for shard in first["sync"]["shards"]]
+    assert [0.0] == [shard["records_per_s"] for shard in second["sync"]["shards"]]
+    assert first["at"] < second["at"]
+
+
 def test_a_difference_is_repaired_from_the_table(streamed: Any) -> None:
     streamed.json("load", "--sync")
     streamed.json("sync", "run", "--once")
@@ -130,6 +190,91 @@ def test_a_difference_is_repaired_from_the_table(streamed: Any) -> None:
     [customers, _] = found["entities"]
     assert (customers["different"], customers["missing"], customers["extra"]) == (1, 1, 1)
     assert verified["equal"] is True
+
+
+def test_a_gap_is_named_with_what_closes_it_and_is_repaired_from_an_export(streamed: Any, make: Any, moto: Any) -> None:
+    about = moto.client("dynamodb").describe_table(TableName="shop")["Table"]
+    streamed.json("load", "--sync")
+    streamed.json("sync", "run", "--once")
+    assert "no record" in streamed.run("sync", "repair").stdout
+    streamed.rows("DELETE FROM customer WHERE customer_id = 'c3'")  # as if its making had been lost
+    streamed.rows(
+        "INSERT INTO ashore.gap (source, shard, kind, known_at, decision)"
+        " SELECT source, shard, 'trimmed', passed_at, 'repair' FROM ashore.shard"
+    )
+
+    listed = streamed.run("sync", "repair")
+    assert (listed.returncode, listed.stdout.count("--export-type INCREMENTAL_EXPORT")) == (1, 1)
+    assert about["TableArn"] in listed.stdout
+    status = streamed.json("status")["sync"]
+    assert (status["gaps"], status["open_gaps"][0]["is_asked"]) == (len(status["open_gaps"]), False)
+    assert "closed by `ashore sync repair --export" in streamed.run("status").stdout
+    now = datetime.now(UTC)
+    key = {name: make.S("customer|c3") for name in ("pk", "sk")}
+
+    def export(name: str, window: tuple[datetime, datetime]) -> str:
+        changes = [WrittenKey(key=key, new=key, at=now)]
+        home = write_changes_export(streamed.folder / name, changes, window=window, table_arn=about["TableArn"])
+        return str(home)
+
+    late = export("late", (now, now + timedelta(hours=1)))
+    refused = streamed.run("sync", "repair", "--export", late)
+    assert (refused.returncode, "ASH830" in refused.stderr) == (3, True)
+    path = export("whole", (now - timedelta(hours=1), now + timedelta(hours=1)))
+    dry = streamed.json("sync", "repair", "--export", path, "--dry-run")
+    assert (dry["keys"], streamed.rows("SELECT count(*) FROM ashore.repair")) == ({"customer": 1}, [(0,)])
+    assert "will close" in streamed.run("sync", "repair", "--export", path).stdout
+    assert streamed.json("status")["verification_is_fresh"] is False
+    streamed.json("sync", "run", "--once")
+
+    assert streamed.rows("SELECT count(*) FROM customer WHERE customer_id = 'c3'") == [(1,)]
+    assert streamed.json("status")["sync"]["gaps"] == 0
+    assert streamed.json("sync", "repair")["gaps"] == []
+
+
+def test_a_gap_is_repaired_by_reading_the_whole_table(streamed: Any) -> None:
+    streamed.json("load", "--sync")
+    streamed.json("sync", "run", "--once")
+    streamed.rows("UPDATE customer SET credit = 1 WHERE customer_id = 'c3'")
+    streamed.rows("INSERT INTO ashore.gap (source, kind, decision) VALUES ('shop', 'unlisted_parent', 'repair')")
+
+    with running(streamed):
+        scanned = streamed.json("sync", "repair", "--scan")
+        give_up_at = time.monotonic() + 60
+        while streamed.json("status")["sync"]["gaps"]:
+            assert time.monotonic() < give_up_at
+
+    assert scanned["total_differences"] == 2  # the comparison found it, and the witness
+    assert streamed.rows("SELECT credit::float FROM customer WHERE customer_id = 'c3'") == [(12.5,)]
+
+
+def test_verifying_again_and_again_ends_cleanly_and_its_exit_code_tells_of_findings(streamed: Any) -> None:
+    streamed.json("load")
+    streamed.rows("UPDATE customer SET credit = 1 WHERE customer_id = 'c3'")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ashore", "verify", "--continuous", "--pause", "0", "--json"],
+        cwd=streamed.folder,
+        env=streamed.given(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        streamed.rows("UPDATE customer SET credit = 12.5 WHERE customer_id = 'c3'")
+        while not (later := json.loads(process.stdout.readline()))["equal"]:
+            pass
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert (first["round"], first["total_differences"], later["total_differences"]) == (1, 2, 0)
+    assert process.returncode == 1, "a round had differences, though a later one has none"
+    assert streamed.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'ashore_shadow'") == []
+    assert streamed.rows("SELECT count(*) FROM ashore.load WHERE phase IN ('rows', 'keys')") == [(0,)]
+    assert streamed.rows("SELECT count(*) FROM ashore.verification") >= [(later["round"],)]
+    clean = streamed.run("verify", "--continuous", "--rounds", "1")
+    assert (clean.returncode, "round 1: equal" in clean.stdout) == (0, True)
 
 
 def test_a_table_without_a_stream_is_refused_and_nothing_is_begun(shop_table: Any) -> None:
@@ -172,7 +317,10 @@ def test_an_export_beside_a_stream_is_refused_unless_the_stream_still_has_all_th
     assert streamed.json("verify")["equal"] is True
 
 
-def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing(streamed: Any) -> None:
-    actions = [one for statement in streamed.json("policy", "--sync")["Statement"] for one in statement["Action"]]
+def test_the_policy_for_a_sync_reads_the_stream_and_writes_nothing_but_markers(streamed: Any) -> None:
+    statements = streamed.json("policy", "--sync")["Statement"]
+    actions = [one for statement in statements for one in statement["Action"]]
     assert {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"} < set(actions)
     assert not [one for one in actions if any(word in one for word in ("Put", "Delete", "Update", "Write"))]
+    marked = streamed.json("policy", "--sync", "--markers")["Statement"]
+    assert (statements, ["dynamodb:DeleteItem", "dynamodb:PutItem"]) == (marked[:-1], marked[-1]["Action"])

@@ -13,12 +13,12 @@ from ashore.postgres.connect import connect
 _COLUMNS: Final = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'ashore'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'ashore'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY c.relname, a.attnum
 """
 
 
-def test_the_page_lists_every_table_and_column_in_order(postgres_dsn: str) -> None:
+def test_the_page_lists_every_table_and_view_and_column_in_order(postgres_dsn: str) -> None:
     with connect(postgres_dsn, application_name="test", autocommit=True) as conn:
         ensure_ledger(conn)
         expected: dict[str, list[tuple[str, str]]] = {}

@@ -21,6 +21,7 @@ from ashore.local.export_writer import write_export
 
 EXAMPLE: Final = ROOT / "examples" / "court"
 LIBRARY: Final = ROOT / "docs" / "how-to" / "use-as-a-library.md"
+APPLICATION: Final = ROOT / "docs" / "how-to" / "teach-the-application.md"
 every_page: Final = pages()
 
 
@@ -28,7 +29,7 @@ def runs(block: Block) -> bool:
     return block.words[:2] == ("python", "run") or block.language == "pycon"
 
 
-plain: Final = [page for page in every_page if page.path != LIBRARY and any(map(runs, page.blocks))]
+plain: Final = [page for page in every_page if page.path not in {LIBRARY, APPLICATION} and any(map(runs, page.blocks))]
 
 
 @pytest.fixture

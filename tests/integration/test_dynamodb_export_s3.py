@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from ashore import local
 from ashore.dynamodb.access import check_access
+from ashore.dynamodb.changes_export import changes_exports
 from ashore.dynamodb.errors import ExportDamaged, ExportNotFound, SeveralExports, StorageFailed
 from ashore.dynamodb.export import ExportSource
-from ashore.local.export_writer import write_export
+from ashore.dynamodb.settings import Aws
+from ashore.local.export_writer import WrittenKey, write_changes_export, write_export
 
 ITEMS = [json.dumps({"pk": {"S": f"case|{number}"}}).encode() for number in range(3_000)]
 
@@ -116,3 +119,20 @@ def test_bucket_that_does_not_exist_is_a_problem(aws: local.LocalAws) -> None:
         source.units()
     (problem,) = check_access(source)
     assert "s3:ListBucket" in problem.hint
+
+
+@pytest.mark.parametrize("below", ["", "/AWSDynamoDB", "/AWSDynamoDB/EXPORT"])
+def test_an_incremental_export_is_read_from_its_bucket_and_from_the_folder_that_exports_share(
+    aws: local.LocalAws, bucket: str, tmp_path: Path, below: str
+) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    changes = [WrittenKey(key={"pk": {"S": f"case|{number}"}}, at=noon) for number in range(3)]
+    home = write_changes_export(tmp_path, changes, window=(noon, noon + timedelta(minutes=15)))
+    upload(aws, bucket, tmp_path, "gap/")
+
+    given = Aws(region=aws.region, endpoint_url=aws.endpoint_url)
+    [export] = changes_exports(f"s3://{bucket}/gap" + below.replace("EXPORT", home.name), given)
+
+    assert [b'{"pk":{"S":"case|%d"}}' % number for number in range(3)] == [
+        one.key for block in export.changed() for one in block
+    ]

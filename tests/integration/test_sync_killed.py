@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import random
-import secrets
 import sys
 import threading
 import time
@@ -17,13 +15,13 @@ from typing import Any
 import psycopg
 import pytest
 from tests import sync_world
-from tests.sync_world import ENTITIES
+from tests.faults import some_seed
+from tests.sync_world import ENTITIES, Writer, records_of, scanned
 
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
 from ashore.errors import AshoreError
 from ashore.local import LocalAws
-from ashore.model.change import TRIM_HORIZON
 from ashore.pipeline.load import load
 from ashore.pipeline.sync import caught_up, run_worker
 from ashore.postgres.connect import connect
@@ -58,31 +56,10 @@ def load_once(dsn: str, endpoint: str, region: str, environment: dict[str, str])
         sys.exit(17)
 
 
-class Writer(threading.Thread):
-    """An application that puts and deletes items."""
-
-    def __init__(self, client: Any, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.client, self.random = client, random.Random(seed)
-        self.stopped = threading.Event()
-        self.sent = 0
-
-    def run(self) -> None:
-        while not self.stopped.is_set():
-            item = sync_world.random_item(self.random)
-            if self.random.random() < 0.3:
-                self.client.delete_item(TableName="world", Key={"pk": item["pk"], "sk": item["sk"]})
-            else:
-                self.client.put_item(TableName="world", Item=item)
-            self.sent += 1
-            time.sleep(0.004)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn: str, moto: LocalAws) -> None:
-    seed = secrets.randbelow(1 << 32)
-    sys.stdout.write(f"seed {seed}\n")
+    seed = some_seed("kills")
     rng = random.Random(seed)
     client = moto.client("dynamodb")
     client.create_table(
@@ -127,28 +104,10 @@ def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn
 
     run_worker(order, threading.Event(), until=caught_up("world", time.time()))
     run_worker(order, threading.Event(), until=caught_up("world", time.time()))
-    items = {(one["pk"]["S"], one["sk"]["S"]): json.dumps(one).encode() for one in _scan(client)}
-    sync_world.assert_equal(postgres_dsn, SimpleNamespace(items=items))
+    sync_world.assert_equal(postgres_dsn, SimpleNamespace(items=scanned(client)))
     with psycopg.connect(postgres_dsn) as plain:
         [(records,)] = plain.execute("SELECT sum(records)::bigint FROM ashore.shard").fetchall()
-    streamed = sum(len(page.changes) for page in _pages(order))
-    assert records == streamed, "each record of the stream was counted once"
-
-
-def _scan(client: Any) -> list[dict[str, Any]]:
-    return [item for page in client.get_paginator("scan").paginate(TableName="world") for item in page["Items"]]
-
-
-def _pages(order: SyncOrder) -> Any:
-    info = order.source.describe()
-    assert info is not None
-    for shards in order.source.shards(info.arn):
-        for shard in shards:
-            iterator: str | None = order.source.iterator(info.arn, shard.id, TRIM_HORIZON)
-            while iterator is not None:
-                page = order.source.read(iterator)
-                yield page
-                iterator = page.next if page.changes else None
+    assert records == records_of(order), "each record of the stream was counted once"
 
 
 def _is_loaded(dsn: str) -> bool:

@@ -24,6 +24,7 @@ methods: Final[dict[str, Callable[..., Any]]] = {
     "Source.key": ashore.Source.key,
     "Source.not_yet": ashore.Source.not_yet,
     "Source.leave_out": ashore.Source.leave_out,
+    "Source.together": ashore.Source.together,
     "Source.compile": ashore.Source.compile,
 }
 public: Final[dict[str, Any]] = {name: getattr(ashore, name) for name in ashore.__all__}

@@ -4,10 +4,12 @@ import pickle
 
 import pytest
 
+from ashore.config.address import parse
 from ashore.ledger.errors import WorkerEnded
 from ashore.load.errors import LoadInProgress, TooManyRejected
-from ashore.postgres.connect import server_of, tls_defaults
+from ashore.postgres.address import server_of
 from ashore.postgres.names import TableName
+from ashore.postgres.tls import tls_defaults
 
 
 @pytest.mark.parametrize(
@@ -24,23 +26,21 @@ from ashore.postgres.names import TableName
 def test_tls_is_left_as_it_is_on_this_machine_or_where_it_is_set(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGSSLMODE", raising=False)
     monkeypatch.delenv("PGHOST", raising=False)
-    assert {} == tls_defaults(dsn)
+    assert {} == tls_defaults(parse(dsn).parameters)
 
 
 @pytest.mark.parametrize("dsn", ["host=db.example.org", "postgresql://u@localhost,db.example.org/db", "host=10.0.0.1"])
 def test_tls_is_verified_in_full_elsewhere(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGSSLMODE", raising=False)
-    assert "verify-full" == tls_defaults(dsn)["sslmode"]
-    assert "sslrootcert" not in tls_defaults(
-        f"{dsn} sslrootcert=x" if "=" in dsn and ":" not in dsn else f"{dsn}?sslrootcert=x"
-    )
+    assert "verify-full" == tls_defaults(parse(dsn).parameters)["sslmode"]
+    assert "sslrootcert" not in tls_defaults({**parse(dsn).parameters, "sslrootcert": "x"})
 
 
 def test_libpqs_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "db.example.org")
-    assert "verify-full" == tls_defaults("dbname=x")["sslmode"]
+    assert "verify-full" == tls_defaults({"dbname": "x"})["sslmode"]
     monkeypatch.setenv("PGSSLMODE", "require")
-    assert {} == tls_defaults("dbname=x")
+    assert {} == tls_defaults({"dbname": "x"})
 
 
 def test_an_address_is_shown_without_its_password() -> None:

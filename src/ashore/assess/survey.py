@@ -24,6 +24,7 @@ from ashore.mapping.reasons import UnfitError
 from ashore.mapping.wire import read_item
 from ashore.model.chunk import ItemSource, Unit
 from ashore.model.item import Item
+from ashore.model.marker import PREFIX, is_marker_text
 from ashore.observe.events import Emit, Progress, silent
 
 FIRST_LOOK: Final = 10_000
@@ -144,7 +145,7 @@ def _seen(raw: Iterable[bytes], keys: Keys) -> tuple[list[Seen], int]:
         texts = keys.texts(item)
         if texts is None:
             unreadable += 1
-        else:
+        elif not is_marker_text(texts[0]):
             seen.append(Seen(texts, item))
     return seen, unreadable
 
@@ -179,6 +180,7 @@ class _Tally:
     def _add(self, raw: Sequence[Raw], route: Route) -> None:
         grouped: dict[int, tuple[list[Item], list[int], list[tuple[str, ...]]]] = defaultdict(lambda: ([], [], []))
         texts = self.keys.texts
+        markers = 0
         for one in raw:
             self.bytes += len(one)
             try:
@@ -190,6 +192,9 @@ class _Tally:
             if key is None:
                 self.unreadable += 1
                 continue
+            if key[0].startswith(PREFIX) and is_marker_text(key[0]):
+                markers += 1
+                continue
             found = route(*key)
             if found is None:
                 self._stray(one)
@@ -198,7 +203,7 @@ class _Tally:
             items.append(item)
             sizes.append(len(one))
             taken.append(found[1])
-        self.items += len(raw)
+        self.items += len(raw) - markers
         has_nul = any(_nul in one for one in raw)
         for place, (items, sizes, taken) in grouped.items():
             columns = dict(zip(self.names[place], zip(*taken, strict=True), strict=True))

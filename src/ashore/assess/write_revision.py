@@ -58,21 +58,21 @@ ENV_PY: Final = f'''\
 import os
 import sys
 
-import psycopg
 import sqlalchemy as sa
 from alembic import context
+from ashore.postgres import connect as postgres
 
 import {MODULE}
 
 {MODULE}.source.compile()  # tables of copies are declared by the compiler
 
 
-def connect() -> psycopg.Connection:
-    """A connection to the database that the settings name; its address may be a URI or keywords."""
+def connect() -> postgres.Conn:
+    """A connection to the database that the settings name; its address may be any that Ashore takes."""
     address = os.environ.get("{POSTGRES_VARIABLE}")
     if not address:
         sys.exit("{POSTGRES_VARIABLE} is not set: put the database's address into it")
-    return psycopg.connect(address)
+    return postgres.connect(address, application_name="alembic")
 
 
 if context.is_offline_mode():

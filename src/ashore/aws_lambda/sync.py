@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from ashore.config.settings import load_settings
 from ashore.observe.events import Event, SyncBatch, SyncMerged
 from ashore.pipeline.project import open_project
-from ashore.pipeline.sync import begin_sync, run_worker, sync_order
+from ashore.pipeline.sync import begin_sync, run_worker, sync_order, write_back
 
 HANDOVER_SECONDS: Final = 20.0
 """What is kept of the time for the page under way and for giving the shards back."""
@@ -65,7 +65,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     timer.start()
     try:
         order = sync_order(project, on_gap="repair" if event.get("on_gap") == "repair" else "stop")
-        run_worker(order, over, emit=count)
+        run_worker(order, over, emit=count, write_back=write_back(project))
     finally:
         timer.cancel()
     return {"source": project.plan.name, **done}

@@ -21,3 +21,20 @@ class MeasuringProcessEnded(AshoreError):
 
     def hint(self) -> str:
         return "its traceback stands above, unless it was killed: see that memory and disk (--folder) are enough"
+
+
+@dataclass(eq=False, kw_only=True)
+class RowsNotSeen(AshoreError):
+    """A benchmark wrote items whose rows never came."""
+
+    seen: int
+    written: int
+    seconds: float
+
+    code: ClassVar[str] = "ASH815"
+
+    def what(self) -> str:
+        return f"of {self.written:,} items, the rows of {self.seen:,} came, and no other within {self.seconds:g} s"
+
+    def hint(self) -> str:
+        return "if the worker's traceback stands above, it says why; else this is a bug of ours: please report it"

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from ashore.bench.errors import MeasuringProcessEnded
 from ashore.bench.prepared import PreparedUnit
-from ashore.dynamodb.export import block_bytes
+from ashore.dynamodb.data_file import block_bytes
 from ashore.postgres.connect import Conn, connect
 from ashore.postgres.copy import copy_binary, copy_text
 from ashore.postgres.names import TableName

@@ -15,11 +15,16 @@ from ashore.cli import (
     cmd_assess,
     cmd_check,
     cmd_config,
+    cmd_connect,
+    cmd_cutover,
     cmd_load,
+    cmd_local,
     cmd_policy,
+    cmd_probe,
     cmd_rejects,
     cmd_status,
     cmd_sync,
+    cmd_users,
     cmd_verify,
     local_commands,
 )
@@ -62,10 +67,15 @@ cmd_check.register(app)
 cmd_load.register(app)
 cmd_sync.register(app)
 cmd_verify.register(app)
+cmd_cutover.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)
 cmd_policy.register(app)
+cmd_connect.register(app)
+cmd_users.register(app)
+cmd_local.register(app)
+cmd_probe.register(app)
 local_commands.register_bench(app)
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

@@ -1,4 +1,4 @@
-"""`ashore bench load | scan | query | sync | assess`: figures of this machine, each with its limit."""
+"""`ashore bench load | scan | query | sync | connect | assess`: figures of this machine, each with its limit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ashore.bench.assess import measure_assess
 from ashore.bench.assess_gold import measure
+from ashore.bench.connect import measure_connect
 from ashore.bench.figures import LoadFigures
 from ashore.bench.loads import LoadBench
 from ashore.bench.profiles import ProfileName, profiles
@@ -97,14 +98,20 @@ def query(
 def sync(
     *,
     changes: Annotated[int, typer.Option("--changes", min=10_000, help="How many changes to apply.")] = 200_000,
+    rounds: Rounds = 3,
+    lag_seconds: Annotated[
+        float, typer.Option("--lag-seconds", min=0, help="For how long to write items to measure the lag; 0: not.")
+    ] = 20.0,
     as_json: options.AsJson = False,
     debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
 ) -> int:
     """Apply changes of a stream, and upsert the same rows bare, the fastest way, beside it.
 
     The stream's answers are prepared, so that no emulator is measured. `ratio` says how near to the limit it comes.
+    The lag is measured through DynamoDB Local, where there is one, at 200 writes a second: from the return of a PutItem
+    until another connection sees the row.
     """
-    found = measure_sync(changes, tell=_teller(as_json=as_json))
+    found = measure_sync(changes, tell=_teller(as_json=as_json), rounds=rounds, lag_seconds=lag_seconds)
     if as_json:
         output.print_json(found.as_json())
         return 0
@@ -115,8 +122,47 @@ def sync(
         ("ratio", found.ratio),
         ("captured a second", found.capture_per_s),
         ("rows merged a second", found.merge_rows_per_s),
+        ("lag, median, ms", found.lag_p50_ms),
+        ("lag, 99 of 100, ms", found.lag_p99_ms),
     ]
     out.print(output.table(f"{found.changes:,} changes of {found.rows_before:,} rows", ("", ""), rows, numbers=1))
+    if found.lag.why is not None:
+        out.print(f"lag was not measured: {found.lag.why}")
+    return 0
+
+
+@app.command(epilog="Example:  ashore bench connect --json")
+def connect(
+    *,
+    round_trip_ms: Annotated[
+        float, typer.Option("--round-trip-ms", min=1, help="How far away the database is.")
+    ] = 65.0,
+    rounds: Rounds = 5,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Connect over a distance and count the round trips: as programs often do it, and as it can be.
+
+    Beside it: a query of a pool, a replica that is near, what a token costs, and what the login adds to a checkout of
+    psycopg's own pool.
+    """
+    found = measure_connect(round_trip_ms=round_trip_ms, rounds=rounds, tell=_teller(as_json=as_json))
+    if as_json:
+        output.print_json(found.as_json())
+        return 0
+    rows = [
+        ("as often written", found.origin_way_ms, found.origin_way_round_trips),
+        ("cold, TLS asked for first", found.asked_for_tls_ms, found.asked_for_tls_round_trips),
+        ("cold, TLS at once", found.cold_connect_ms, found.round_trips),
+        ("from a pool", found.pooled_query_ms, found.pooled_query_round_trips),
+        ("cold, at a replica near by", found.replica_cold_connect_ms, None),
+        ("from a pool, at a replica near by", found.replica_query_ms, None),
+    ]
+    title = f"One query, a round trip of {found.round_trip_ms:g} ms away"
+    output.console().print(output.table(title, ("", "ms", "round trips"), rows, numbers=2))
+    output.say(f"a token: {found.token_us} µs (kept: {found.kept_token_us}, boto3: {found.boto3_token_us})")
+    output.say(f"checkout, query, return: {found.overhead_ratio} of psycopg's own pool")
+    _show_where(found.versions, found.machine)
     return 0
 
 

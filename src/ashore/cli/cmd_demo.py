@@ -1,4 +1,4 @@
-"""`ashore demo`: a court's DynamoDB table lands in PostgreSQL on this machine, and is proved equal."""
+"""`ashore demo`: a court's DynamoDB table crosses into PostgreSQL while it is written to, and is proved equal."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def demo(
 ) -> int:
     """Watch a DynamoDB table cross into PostgreSQL on this machine, with servers of its own.
 
-    It fills a table with the items of a court, loads it, shows what was rejected, verifies, and asks three questions.
-    That takes less than a minute and leaves nothing behind. Exit code 0 says that both stores were found equal and
-    that every count is true, 1 that something was not.
+    It fills a table with the items of a court, loads it while writers change it, shows what was rejected, syncs until
+    every write has arrived, verifies, and asks three questions. That takes less than a minute and leaves nothing
+    behind. Exit code 0 says that both stores were found equal and that every count is true, 1 that something was not.
 
     Example:  ashore demo --keep
     """

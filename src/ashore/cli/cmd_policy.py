@@ -20,6 +20,9 @@ def policy(  # noqa: PLR0913 (a command's parameters are its options)
     table: options.Table = None,
     export: options.Export = None,
     sync: Annotated[bool, typer.Option("--sync", help="Reading the table's stream as well.")] = False,
+    markers: Annotated[
+        bool, typer.Option("--markers", help="Writing markers to the table as well: nothing else is written.")
+    ] = False,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -33,5 +36,6 @@ def policy(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.pipeline.project import policy as least  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    print_json(least(common.settings({"table": table, "export": export}, frozenset({"source"})), with_stream=sync))
+    settings = common.settings({"table": table, "export": export}, frozenset({"source"}))
+    print_json(least(settings, with_stream=sync, with_markers=markers))
     return 0

@@ -6,12 +6,14 @@ import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ashore.cli import options
+from ashore.cli.cmd_sync_repair import repair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _ledger: frozenset[Need] = frozenset({"declarations", "postgres"})
 _LINE_SECONDS = 5.0
+_LONG_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command("run", epilog="Example:  ashore sync run --for 10")(run)
     group.command("pause", epilog="Example:  ashore sync pause")(pause)
     group.command("resume", epilog="Example:  ashore sync resume")(resume)
+    group.command("repair", epilog="Example:  ashore sync repair --export s3://my-exports/gap")(repair)
     group.command("stop", epilog="Example:  ashore sync stop")(stop)
     app.add_typer(group, name="sync")
 
@@ -71,13 +75,27 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
         typer.Option(
             "--on-gap",
             metavar="stop|repair",
-            help="When records left the stream before they were read: stop, or go on and read the table again.",
+            help="When records left the stream before they were read: stop, or go on and remember what to repair.",
         ),
     ] = "stop",
     minutes: Annotated[
         float | None, typer.Option("--for", metavar="MINUTES", min=0.01, help="Hand over and end after so long.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when what is in the stream now has arrived.")] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="[HOST:]PORT",
+            help="Serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless a host is named.",
+        ),
+    ] = None,
+    poll_seconds: Annotated[
+        float,
+        typer.Option(
+            "--poll-seconds", metavar="S", min=0.2, max=60, help="The longest pause between reads of a shard."
+        ),
+    ] = 1.0,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -90,7 +108,10 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.config.settings import everything  # noqa: PLC0415 (quick start)
     from ashore.pipeline import sync  # noqa: PLC0415
     from ashore.pipeline.project import open_project  # noqa: PLC0415
+    from ashore.pipeline.serve import serving  # noqa: PLC0415
+    from ashore.sync.order import SyncLimits  # noqa: PLC0415
 
+    address = None if listen is None else _address(listen)
     if on_gap not in {"stop", "repair"}:
         message = f"{on_gap!r} is neither stop nor repair"
         raise typer.BadParameter(message, param_hint="--on-gap")
@@ -98,23 +119,40 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     opened = open_project(common.settings({"table": table}, everything))
     begun = sync.begin_sync(opened)
     watcher = _Watcher(is_quiet=common.as_json)
-    watcher.begun(begun.source, begun.arn, is_new=begun.is_new)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop")
+    limits = SyncLimits(poll_seconds=poll_seconds)
+    order = sync.sync_order(opened, on_gap="repair" if on_gap == "repair" else "stop", limits=limits)
     until = sync.caught_up(opened.plan.name, time.time()) if once else None
     timer = threading.Timer(minutes * 60, ended.set) if minutes is not None else None
     if timer is not None:
         timer.daemon = True
         timer.start()
     try:
-        sync.run_worker(order, ended, emit=watcher.emit, until=until)
+        with nullcontext() if address is None else serving(opened, *address) as served:
+            watcher.begun(begun.source, begun.arn, is_new=begun.is_new, url=None if served is None else served.url)
+
+            def hear(event: Event) -> None:
+                watcher.emit(event)
+                if served is not None:
+                    served.hear(event)
+
+            sync.run_worker(order, ended, emit=hear, until=until, write_back=sync.write_back(opened))
     finally:
         if timer is not None:
             timer.cancel()
     watcher.ended()
     return 0
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of ``PORT``, ``HOST:PORT`` or ``[IPv6]:PORT``."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        message = f"{text!r} is not a port, or a host and a port, such as 127.0.0.1:9187"
+        raise typer.BadParameter(message, param_hint="--listen")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 
 
 def pause(
@@ -192,15 +230,17 @@ def _set_paused(
 
 
 class _Watcher:
-    """Says now and then what arrives; nothing with `--json` but the last line."""
+    """Says now and then what arrives; with `--json` nothing but the last line, and alarms on stderr."""
 
     def __init__(self, *, is_quiet: bool) -> None:
         self._is_quiet = is_quiet
         self._began = self._said = time.monotonic()
         self._changes = self._before = 0
 
-    def begun(self, source: str, arn: str, *, is_new: bool) -> None:
+    def begun(self, source: str, arn: str, *, is_new: bool, url: str | None) -> None:
         self._say(f"{'begins' if is_new else 'goes on'} to read the stream of {source}: {arn}")
+        if url is not None:
+            self._say(f"serves {url}/metrics and {url}/healthz")
 
     def emit(self, event: Event) -> None:
         from ashore.observe import events  # noqa: PLC0415 (quick start)
@@ -208,12 +248,13 @@ class _Watcher:
         match event:
             case events.SyncBatch(changes=changes):
                 self._changes += changes
-            case events.SyncMerged(changes=changes):
-                self._say(f"merged {changes:,} captured changes")
-            case events.SyncStateChanged(entity=entity, state=state):
-                self._say(f"{entity} is {state}")
+            case events.SyncLagging(alarm=alarm, hours=hours):
+                sys.stderr.write(f"ashore: {_alarm(alarm, hours)}\n")
             case _:
-                return
+                line = _line(event)
+                if line is None:
+                    return
+                self._say(line)
         now = time.monotonic()
         if now - self._said >= _LINE_SECONDS and self._changes > self._before:
             pace = (self._changes - self._before) / (now - self._said)
@@ -233,3 +274,33 @@ class _Watcher:
 
         if not self._is_quiet:
             say(line)
+
+
+def _line(event: Event) -> str | None:
+    """What to say of an event; nothing of most."""
+    from ashore.observe import events  # noqa: PLC0415 (quick start)
+
+    match event:
+        case events.SyncMerged(changes=changes):
+            return f"merged {changes:,} captured changes"
+        case events.SyncStateChanged(entity=entity, state=state):
+            return f"{entity} is {state}"
+        case events.MarkersRefused(reason=reason):
+            return f"no markers: {reason}; what has been passed is judged by time"
+        case events.MarkersSpent(markers=markers, not_reached=not_reached):
+            named = ", ".join(not_reached[:5]) + (" and others" if len(not_reached) > 5 else "")
+            return f"{markers:,} markers, and none came back from {named}: judged by time"
+        case events.SyncReconnecting(reason=reason):
+            return f"connecting again: {reason}"
+        case events.StepStarted(step=step):
+            return f"begins {step}"
+        case events.StepFinished(step=step, seconds=seconds) if seconds >= _LONG_SECONDS:
+            return f"took {seconds:.0f} s {step}"
+        case _:
+            return None
+
+
+def _alarm(alarm: str | None, hours: float) -> str:
+    if alarm is None:
+        return f"the alarm is over: the stream was read up to {hours:.1f} hours ago"
+    return f"{alarm}: the stream was not read for {hours:.0f} hours, and DynamoDB keeps it for 24"

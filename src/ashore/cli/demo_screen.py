@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ashore.load.report import LoadReport
-from ashore.local.demo import (
+from ashore.local.demo_events import (
     Answer,
     DemoEvent,
     DemoReport,
@@ -27,8 +27,11 @@ from ashore.local.demo import (
     Loading,
     RejectsFound,
     Serving,
+    Synced,
+    Syncing,
     Verified,
     Verifying,
+    WritersBegin,
 )
 from ashore.observe import events
 from ashore.pipeline.load import LoadOutcome
@@ -38,7 +41,8 @@ _next_steps = (
     ("declare", "your entities in Python, as ashore/local/court/declaration.py does"),
     ("ashore check", "every problem of project, connections and permissions at once"),
     ("ashore load --dry-run", "how many items, read units, minutes and dollars it will take"),
-    ("ashore load", "killed at any instant and started again, it goes on where it was"),
+    ("ashore load --sync", "killed at any instant and started again, it goes on where it was"),
+    ("ashore sync run", "captures beside the load, merges, applies; for as long as you like"),
     ("ashore verify", "both ways and exact, with a report that is kept"),
 )
 
@@ -62,9 +66,9 @@ class DemoScreen:
         text = Text.assemble(
             "A court's ",
             ("one DynamoDB table", "bold"),
-            " lands in ",
+            " crosses into ",
             ("PostgreSQL", "bold"),
-            " and is proved equal.\nAll of it happens on this machine, and nothing is left behind.",
+            " while it is written to.\nIt is proved equal. All happens on this machine, and nothing is left behind.",
         )
         self.console.print(Panel(text, title="[b]ashore demo[/b]", border_style="cyan", padding=(0, 2)))
         try:
@@ -75,28 +79,40 @@ class DemoScreen:
     def show(self, event: DemoEvent) -> None:
         """Print one event."""
         match event:
+            case Filling():
+                self._bar("putting items", event.items, event.of)
+            case Loading(event=told):
+                self._advance("loading", told)
+            case Syncing(arrived=arrived, sent=sent):
+                self._bar("syncing writes", arrived, sent)
+            case Verifying(event=told):
+                self._advance("verifying", told)
+            case _:
+                self._end_bar()
+                self._done(event)
+
+    def _done(
+        self, event: Serving | Filled | WritersBegin | Loaded | RejectsFound | Synced | Verified | Answer
+    ) -> None:
+        match event:
             case Serving():
                 self._dsn, self._psql = event.dsn, str(event.psql)
                 servers = f"PostgreSQL {event.postgres} and DynamoDB ({event.dynamodb})"
                 self._step("Servers", f"{servers}, ready in {event.seconds:.1f} s")
-            case Filling():
-                self._bar("putting items", event.items, event.of)
             case Filled():
-                self._end_bar()
                 self.items = event.items
                 text = f"{event.items:,} items in table [b]{event.table}[/b], put by boto3 in {event.seconds:.1f} s"
                 self._step("A court's table", text)
-            case Loading(event=told):
-                self._advance("loading", told)
+            case WritersBegin(a_second=a_second):
+                text = f"from here on an application puts, updates and deletes, {a_second:.0f} times a second"
+                self._step("Writers", text)
             case Loaded(outcome=outcome):
-                self._end_bar()
                 self._loaded(outcome)
             case RejectsFound():
                 self._rejected(event)
-            case Verifying(event=told):
-                self._advance("verifying", told)
+            case Synced():
+                self._synced(event)
             case Verified(report=report):
-                self._end_bar()
                 self._verified(report)
             case Answer():
                 self._answer(event)
@@ -111,7 +127,7 @@ class DemoScreen:
             return
         done = Text.assemble(
             ("✓ ", "bold green"),
-            f"{report.items:,} items in, {report.items:,} accounted for, ",
+            f"{report.synced.written.sent:,} writes sent, {report.synced.records:,} found. {report.items:,} items, ",
             ("0 differences", "bold"),
             f". {report.seconds:.0f} s in all.\n",
         )
@@ -142,7 +158,7 @@ class DemoScreen:
             )
             self._progress.start()
             self._task = self._progress.add_task(doing, total=of)
-        self._progress.update(self._task, completed=done)
+        self._progress.update(self._task, completed=done, total=of)
 
     def _advance(self, doing: str, told: events.Event) -> None:
         match told:
@@ -192,6 +208,22 @@ class DemoScreen:
                 line.entity or "[dim]none[/]", str(line.items), line.attribute or "", _first_clause(line.detail)
             )
         self._indented(table)
+
+    def _synced(self, synced: Synced) -> None:
+        written = synced.written
+        text = (
+            f"{synced.merged:,} changes captured beside the load were merged; from then on each is applied as it comes"
+        )
+        self._step("Sync", text)
+        kinds = ", ".join(f"{written.kinds[kind]:,} {kind}s" for kind in ("put", "update", "delete"))
+        table = _table("", "expected", "found")
+        table.add_row(f"writes sent: {kinds}", _number(written.sent), _number(synced.records))
+        last = "keys whose row has their last write"
+        table.add_row(last, _number(len(written.standing)), _number(synced.found))
+        table.add_row(f"rows that have an older one, or that of {written.gone} deleted keys", "0", str(synced.strange))
+        self._indented(table)
+        arrived = f"The last one arrived within [b]{synced.seconds:.1f} s[/b]."
+        self.console.print(f"   Each write has a number of its own, found by SQL. {arrived}\n", highlight=False)
 
     def _verified(self, report: VerifyReport) -> None:
         sums = {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+from dataclasses import replace
 from typing import Final, final
 
-from psycopg import ProgrammingError, conninfo
+from psycopg import ProgrammingError
+
+from ashore.config.address import parse
 
 _SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 """The parameters of a connection that are secrets.
@@ -15,8 +19,34 @@ _HIDDEN: Final = "***"
 
 
 @final
+class Secret:
+    """A text that `str`, `repr`, formatting and logging show as ``***``: a token, a password."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for whoever sends it."""
+        return self._text
+
+    def __str__(self) -> str:
+        return _HIDDEN
+
+    def __repr__(self) -> str:
+        return f"Secret({_HIDDEN!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(other._text.encode(), self._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@final
 class Dsn:
-    """Where a PostgreSQL database is, as a URI or in keywords; `str`, `repr` and JSON hide its secrets.
+    """Where a PostgreSQL database is (`ashore.config.address`); `str`, `repr` and JSON hide its secrets.
 
     Raises:
         ValueError: libpq cannot read it. The message holds nothing of it.
@@ -26,7 +56,7 @@ class Dsn:
 
     def __init__(self, text: str) -> None:
         try:
-            conninfo.conninfo_to_dict(text)
+            parse(text)
         except ProgrammingError:
             message = "is not an address that PostgreSQL's clients can read"
             raise ValueError(message) from None
@@ -37,11 +67,9 @@ class Dsn:
         return self._text
 
     def __str__(self) -> str:
-        settings = conninfo.conninfo_to_dict(self._text)
-        shown = {
-            name: _HIDDEN if name in _SECRETS else str(value) for name, value in settings.items() if value is not None
-        }
-        return conninfo.make_conninfo("", **shown)
+        address = parse(self._text)
+        shown = {name: _HIDDEN if name in _SECRETS else value for name, value in address.parameters.items()}
+        return str(replace(address, parameters=shown))
 
     def __repr__(self) -> str:
         return f"Dsn({str(self)!r})"

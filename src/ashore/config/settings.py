@@ -58,7 +58,8 @@ class Settings:
     """What a command goes by.
 
     `declarations`, `postgres` and `items_from` are None only where the command does not need them. `max_rejected` is
-    a share, held from `rejected_counted_from` items on; `witness` is items a shape.
+    a share, held from `rejected_counted_from` items on; `witness` is items a shape. `markers` says whether a sync may
+    write markers to the table: at most `marker_writes` for one moment, at `marker_write_units` a second.
     """
 
     folder: Path
@@ -73,6 +74,9 @@ class Settings:
     witness: int
     lock_timeout_ms: int
     maintenance_work_mem: str | None
+    markers: bool
+    marker_writes: int
+    marker_write_units: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +188,9 @@ class _Resolver:
             witness=self._take("witness"),
             lock_timeout_ms=self._take("lock_timeout_ms"),
             maintenance_work_mem=self._take("maintenance_work_mem"),
+            markers=bool(self._take("markers")),
+            marker_writes=self._take("marker_writes"),
+            marker_write_units=self._take("marker_write_units"),
         )
 
     def _declarations(self, file: File) -> str | None:

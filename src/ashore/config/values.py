@@ -101,9 +101,26 @@ class Values(BaseModel):
         default=None,
         description="PostgreSQL's memory for building a key or an index, such as `512MB`; by default the server's.",
     )
+    markers: bool | None = Field(
+        default=None, description="Whether a sync may write markers to the table, to see them come back. Needs writing."
+    )
+    marker_writes: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        default=None, description="The most markers that are written for one moment that has to be passed."
+    )
+    marker_write_units: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="The most write units a second that markers take; one marker takes two."
+    )
 
 
-defaults: Final = Values(workers=2, max_rejected=0.001, rejected_counted_from=10_000, witness=5, lock_timeout_ms=10_000)
+defaults: Final = Values(
+    workers=2,
+    max_rejected=0.001,
+    rejected_counted_from=10_000,
+    witness=5,
+    lock_timeout_ms=10_000,
+    marker_writes=1_000,
+    marker_write_units=200,
+)
 """What holds where nothing else is said."""
 
 names: Final[tuple[str, ...]] = tuple(Values.model_fields)
@@ -137,6 +154,8 @@ _wordings: Final = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_parsing_size": "must be a smaller number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "string_type": "must be text, in quotes",

@@ -10,6 +10,7 @@ from ashore.dynamodb.errors import SourceError
 from ashore.dynamodb.export import ExportSource
 from ashore.dynamodb.scan import TableSource
 from ashore.errors import Problem
+from ashore.model.marker import PREFIX
 
 Source = TableSource | ExportSource
 
@@ -55,6 +56,31 @@ def stream_permissions(source: Source) -> list[dict[str, Any]]:
             "Effect": "Allow",
             "Action": actions,
             "Resource": f"{_table_arn(source)}/stream/*",
+        }
+    ]
+
+
+def marker_permissions(source: Source) -> list[dict[str, Any]]:
+    """The statement that lets markers be written to a table and removed, and no other item.
+
+    The condition speaks of every partition key of a request; without the second one it would hold as well for a
+    request that names none.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html and
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+    """
+    if not isinstance(source, TableSource):
+        return []
+    return [
+        {
+            "Sid": "AshoreWriteMarkers",
+            "Effect": "Allow",
+            "Action": ["dynamodb:DeleteItem", "dynamodb:PutItem"],
+            "Resource": _table_arn(source),
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{PREFIX}*"]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            },
         }
     ]
 

@@ -1,4 +1,4 @@
-"""Holding a number of read units a second, and when to try again."""
+"""Holding a number of capacity units a second, and when to try again."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.
 
 class ReadBudget:
     """Keeps one process below a number of read units a second, by what DynamoDB says that each request consumed.
+
+    Write units can be held as well; then one budget is for writes alone.
 
     Guarantees:
         - What was consumed since the first request never exceeds `units_per_second` times the seconds since then

@@ -54,7 +54,10 @@ class SeveralExports(SourceError):
 
 @dataclass(eq=False)
 class ExportUnsupported(SourceError):
-    """The export is of a kind that cannot be loaded. `kind` is ``"INCREMENTAL_EXPORT"`` or names the format."""
+    """The export is of a kind that does not serve. `kind` names the format, or is what it should not be.
+
+    ``"INCREMENTAL_EXPORT"`` where items are to be loaded, ``"FULL_EXPORT"`` where changes are asked for.
+    """
 
     path: str
     kind: str
@@ -62,11 +65,15 @@ class ExportUnsupported(SourceError):
     code: ClassVar[str] = "ASH303"
 
     def what(self) -> str:
+        if self.kind == "FULL_EXPORT":
+            return f"{self.path}: the export is a full one, which does not say what was deleted"
         return f"{self.path}: the export is {self.kind}, which cannot be loaded"
 
     def hint(self) -> str:
         if self.kind == "INCREMENTAL_EXPORT":
             return "an incremental export holds only changes: export again with --export-type FULL_EXPORT"
+        if self.kind == "FULL_EXPORT":
+            return "export the window again with --export-type INCREMENTAL_EXPORT"
         return "export again with --export-format DYNAMODB_JSON"
 
 

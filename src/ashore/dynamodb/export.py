@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from gzip import BadGzipFile
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any
 
-from isal import igzip, igzip_lib
-
-from ashore.dynamodb.errors import ExportDamaged, SourceChanged, StorageFailed
+from ashore.dynamodb.data_file import DataFileReader
+from ashore.dynamodb.errors import SourceChanged
 from ashore.dynamodb.lines import BrokenLine, items_of, pack_of
-from ashore.dynamodb.manifest import DataFile, Manifest, find_export, read_manifest
+from ashore.dynamodb.manifest import Manifest, find_export, read_manifest
 from ashore.dynamodb.settings import Aws
 from ashore.dynamodb.storage import Storage, storage_at
 from ashore.model.chunk import Chunk, Estimate, Position, Unit
 from ashore.model.packed import Pack, PackedItems
-
-block_bytes = 256 * 1024
-"""Decompressed bytes that are split into lines at once: small enough to stay in a core's cache."""
-
-
-_broken_gzip = (BadGzipFile, cast("type[Exception]", igzip_lib.IsalError))
-
-
-class _Reader(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +81,10 @@ class ExportSource:
         file = self.describe().file(unit.name)
         if file is None:
             raise SourceChanged(unit.name, "the export has no such file")
-        with self._storage.below("data").open(file.name) as content:
-            self._check_md5(file, content)
-            content.seek(0)
-            lines = igzip.IGzipFile(fileobj=content, mode="rb")  # type: ignore[no-untyped-call]  # isal does not say
-            yield from self._chunks(file, lines, after)
+        with self.describe().data.open(file.name) as content:
+            reader = DataFileReader(location=self.describe().location, file=file, content=content)
+            reader.check_md5()
+            yield from self._chunks(reader, after)
 
     @cached_property
     def _storage(self) -> Storage:
@@ -110,49 +95,34 @@ class ExportSource:
     def _manifest(self) -> Manifest:
         return read_manifest(self._storage)
 
-    def _check_md5(self, file: DataFile, content: BinaryIO) -> None:
-        digest = hashlib.md5(usedforsecurity=False)
-        while block := self._read(content, 1024 * 1024):
-            digest.update(block)
-        actual = base64.b64encode(digest.digest()).decode("ascii")
-        if actual != file.md5:
-            raise self._damaged(file, f"its MD5 is {actual}, but the manifest says {file.md5}")
-
-    def _chunks(self, file: DataFile, lines: _Reader, after: Position | None) -> Iterator[Chunk]:
-        at = _At(file.name, after)
-        self._skip(file, lines, at.offset)
+    def _chunks(self, reader: DataFileReader, after: Position | None) -> Iterator[Chunk]:
+        at = _At(reader.file.name, after)
+        reader.lines = at.lines
         parts: list[Sequence[bytes] | Pack] = []
         taken = count = 0
         rest = b""
-        while block := self._unzip(file, lines, block_bytes, at.lines):
+        for block in reader.raw_blocks(at.offset):
             first, last = block.find(b"\n") + 1, block.rfind(b"\n") + 1
             if not last:
                 rest += block
                 continue
             for data, start, end in ((rest + block[:first], 0, len(rest) + first), (block, first, last)):
                 if start < end:
-                    parts.append(self._part(file, data, (start, end), at))
+                    parts.append(self._part(reader, data, (start, end), at))
                     count += len(parts[-1])
+                    reader.lines = at.lines
             taken += len(rest) + last
             rest = block[last:]
             if taken >= self.chunk_bytes or count >= self.chunk_items:
                 yield Chunk(items=_together(parts), position=at.position(), last=False, bytes_read=taken)
                 parts, taken, count = [], 0, 0
         if rest:
-            parts.append(self._part(file, rest, (0, len(rest)), at))
-        if at.items != file.items:
-            raise self._damaged(file, f"it holds {at.items} items, but the manifest says {file.items}")
+            parts.append(self._part(reader, rest, (0, len(rest)), at))
+        reader.check_count(at.items)
         yield Chunk(items=_together(parts), position=at.position(), last=True, bytes_read=taken + len(rest))
 
-    def _skip(self, file: DataFile, lines: _Reader, offset: int) -> None:
-        left = offset
-        while left:
-            skipped = len(self._unzip(file, lines, min(left, block_bytes), 0))
-            if not skipped:
-                raise SourceChanged(file.name, f"the file ends before the position that was stored, {offset} bytes")
-            left -= skipped
-
-    def _part(self, file: DataFile, data: bytes, place: tuple[int, int], at: _At) -> Sequence[bytes] | Pack:
+    @staticmethod
+    def _part(reader: DataFileReader, data: bytes, place: tuple[int, int], at: _At) -> Sequence[bytes] | Pack:
         """The items of the lines at this place; the file's last may be without its newline."""
         start, end = place
         items: Sequence[bytes] | Pack | None = pack_of(data, start, end)
@@ -164,30 +134,11 @@ class ExportSource:
             try:
                 items = items_of(lines)
             except BrokenLine as error:
-                raise self._damaged(file, error.problem, at.lines + error.index + 1) from error
+                raise reader.damaged(error.problem, at.lines + error.index + 1) from error
         at.items += len(items)
         at.lines += count
         at.offset += end - start
         return items
-
-    def _unzip(self, file: DataFile, lines: _Reader, size: int, line: int) -> bytes:
-        try:
-            return self._read(lines, size)
-        except EOFError as error:
-            raise self._damaged(file, "the gzip data ends too early, after this line", line) from error
-        except _broken_gzip as error:
-            raise self._damaged(file, f"the gzip data is broken after this line: {error}", line) from error
-
-    def _read(self, content: _Reader, size: int) -> bytes:
-        try:
-            return content.read(size)
-        except BadGzipFile:
-            raise
-        except OSError as error:
-            raise StorageFailed(self.describe().location, "read", error.strerror or type(error).__name__) from error
-
-    def _damaged(self, file: DataFile, problem: str, line: int | None = None) -> ExportDamaged:
-        return ExportDamaged(self.describe().location, f"data/{file.name}", problem, line)
 
 
 def _together(parts: Sequence[Sequence[bytes] | Pack]) -> Sequence[bytes]:

@@ -130,6 +130,11 @@ def table_facts(table: str, aws: Aws) -> TableFacts:
     )
 
 
+def replicas_of(table: str, aws: Aws) -> tuple[str, ...]:
+    """The other regions of a global table. Raises what `table_facts` does."""
+    return _replicas(description_of(table, dynamodb_client(aws)))
+
+
 @dataclass(slots=True)
 class _Questions:
     """Questions that may go unanswered, and the permissions of those that did."""

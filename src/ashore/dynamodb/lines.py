@@ -7,7 +7,7 @@ into lines takes another 0.4 µs, and gunzip 0.9 µs with isal (2.7 µs with zli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -21,8 +21,30 @@ class _Line(msgspec.Struct):
     item: msgspec.Raw = msgspec.field(name="Item")
 
 
+class _Number(msgspec.Struct):
+    text: str = msgspec.field(name="N")
+
+
+class _Metadata(msgspec.Struct):
+    written: _Number | str | int | None = msgspec.field(name="WriteTimestampMicros", default=None)
+
+
+class _ChangeLine(msgspec.Struct):
+    keys: msgspec.Raw = msgspec.field(name="Keys")
+    metadata: _Metadata | None = msgspec.field(name="Metadata", default=None)
+
+
+_decode_change = msgspec.json.Decoder(_ChangeLine).decode
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_item = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedKey:
+    """A key that was written, put or deleted, and when it was last, in microseconds since 1970 (None: not said)."""
+
+    key: bytes = field(repr=False)
+    written: int | None
 
 
 @dataclass(eq=False)
@@ -82,3 +104,30 @@ def _parsed(lines: Sequence[bytes]) -> list[bytes]:
             raise BrokenLine(index, f"is not an item: {error}") from error
         items.append(item)
     return items
+
+
+def changed_keys_of(lines: Sequence[bytes]) -> list[ChangedKey]:
+    """Take the keys out of the lines of an incremental export; blank lines have none.
+
+    A line has the item's key, the time of its last write in the export's window, and its images, which are not looked
+    at: a deleted item has no new image, and in the view NEW_IMAGE no image at all.
+
+    Raises:
+        BrokenLine: A line is not a JSON object with an object named Keys.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html . There the time
+    is a text; in exports seen in public repositories it is ``{"N": text}``. Both are taken.
+    """
+    found = []
+    for index, line in enumerate(lines):
+        if not line or line.isspace():
+            continue
+        try:
+            change = _decode_change(line)
+            _decode_item(change.keys)
+            written = None if change.metadata is None else change.metadata.written
+            micros = written.text if isinstance(written, _Number) else written
+            found.append(ChangedKey(bytes(change.keys), None if micros is None else int(micros)))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise BrokenLine(index, "is not a change of an item") from error
+    return found

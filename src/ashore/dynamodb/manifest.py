@@ -2,7 +2,8 @@
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 The page names the checksum files ``*.checksum``; the exports seen in buckets have ``*.md5`` (24 bytes of base64).
-Both are accepted.
+Both are accepted. An incremental export names a window of time in place of a moment, and its data files lie in the
+folder ``data`` that all incremental exports below ``AWSDynamoDB`` share.
 """
 
 from __future__ import annotations
@@ -33,8 +34,15 @@ class _Summary(msgspec.Struct, rename="camel"):
     output_format: str
     billed_size_bytes: int = 0
     export_time: datetime | None = None
+    export_from_time: datetime | None = None
+    export_to_time: datetime | None = None
     export_type: str = "FULL_EXPORT"
     output_view: str | None = None
+    table_id: str | None = None
+
+    @property
+    def is_incremental(self) -> bool:
+        return self.export_type != "FULL_EXPORT" or self.output_view is not None
 
 
 class _File(msgspec.Struct, rename="camel"):
@@ -54,7 +62,11 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What an export says of itself. `bytes` is the size of the items as DynamoDB bills it."""
+    """What an export says of itself. `bytes` is the size of the items as DynamoDB bills it.
+
+    `data` is where the data files lie. `window` is set for an incremental export: from a moment (inclusive) to another
+    (exclusive), by DynamoDB's clock; `items` counts the keys that were changed then.
+    """
 
     location: str
     export_arn: str
@@ -64,6 +76,9 @@ class Manifest:
     bytes: int
     files: tuple[DataFile, ...]
     files_md5: str
+    data: Storage
+    table_id: str | None = None
+    window: tuple[datetime, datetime] | None = None
 
     def file(self, name: str) -> DataFile | None:
         """The data file with this name."""
@@ -77,20 +92,30 @@ def find_export(storage: Storage) -> Storage:
         ExportNotFound: There is none, or none that is finished.
         SeveralExports: There is more than one.
     """
+    found = find_exports(storage)
+    if len(found) > 1:
+        raise SeveralExports(storage.location, tuple(one.location for one in found))
+    return found[0]
+
+
+def find_exports(storage: Storage) -> list[Storage]:
+    """The finished exports that lie in `storage` itself, in its ``AWSDynamoDB`` folder or beside each other in it.
+
+    Raises:
+        ExportNotFound: There is none.
+    """
     here = storage.files()
     if summary_name in here:
-        return storage
+        return [storage]
     folders = storage.folders()
     parent = storage.below(container) if container in folders else storage
     names = parent.folders() if parent is not storage else folders
     exports = [(name, parent.below(name).files()) for name in names]
     finished = [name for name, files in exports if summary_name in files]
-    if len(finished) > 1:
-        raise SeveralExports(storage.location, tuple(parent.below(name).location for name in finished))
     if not finished:
         started = "_started" in here or any("_started" in files for _, files in exports)
         raise ExportNotFound(storage.location, started)
-    return parent.below(finished[0])
+    return [parent.below(name) for name in finished]
 
 
 def read_manifest(storage: Storage) -> Manifest:
@@ -101,17 +126,41 @@ def read_manifest(storage: Storage) -> Manifest:
             that it names is missing.
         ExportUnsupported: The export is in Amazon Ion, or incremental.
     """
-    there = storage.files()
-    summary = _decode(storage, summary_name, _checked(storage, summary_name, there), _Summary)
-    if summary.export_type != "FULL_EXPORT" or summary.output_view is not None:
+    summary = _summary(storage)
+    if summary.is_incremental:
         raise ExportUnsupported(storage.location, "INCREMENTAL_EXPORT")
+    return _whole(storage, summary, storage.below("data"), None)
+
+
+def read_changes_manifest(storage: Storage) -> Manifest:
+    """As `read_manifest`, of an incremental export.
+
+    Raises:
+        ExportDamaged: As `read_manifest`.
+        ExportUnsupported: The export is in Amazon Ion, or a full one.
+    """
+    summary = _summary(storage)
+    if not summary.is_incremental:
+        raise ExportUnsupported(storage.location, "FULL_EXPORT")
+    if summary.export_from_time is None or summary.export_to_time is None:
+        raise ExportDamaged(storage.location, summary_name, "does not say from when to when the export is")
+    data = storage.below("data") if "data" in storage.folders() else storage.above().below("data")
+    return _whole(storage, summary, data, (summary.export_from_time, summary.export_to_time))
+
+
+def _summary(storage: Storage) -> _Summary:
+    return _decode(storage, summary_name, _checked(storage, summary_name, storage.files()), _Summary)
+
+
+def _whole(storage: Storage, summary: _Summary, data: Storage, window: tuple[datetime, datetime] | None) -> Manifest:
+    there = storage.files()
     if summary.output_format != "DYNAMODB_JSON":
         raise ExportUnsupported(storage.location, f"in the format {summary.output_format}")
     if files_name not in there:
         raise ExportDamaged(storage.location, files_name, "is missing")
     content = _checked(storage, files_name, there)
     files = tuple(_files(storage, content))
-    _agree(storage, summary, files)
+    _agree(storage, summary, files, data)
     return Manifest(
         location=storage.location,
         export_arn=summary.export_arn,
@@ -121,10 +170,13 @@ def read_manifest(storage: Storage) -> Manifest:
         bytes=summary.billed_size_bytes,
         files=files,
         files_md5=_base64(hashlib.md5(content, usedforsecurity=False).digest()),
+        data=data,
+        table_id=summary.table_id,
+        window=window,
     )
 
 
-def _agree(storage: Storage, summary: _Summary, files: tuple[DataFile, ...]) -> None:
+def _agree(storage: Storage, summary: _Summary, files: tuple[DataFile, ...], data: Storage) -> None:
     counted = sum(file.items for file in files)
     if counted != summary.item_count:
         problem = f"its files hold {counted} items, but {summary_name} says {summary.item_count}"
@@ -132,7 +184,7 @@ def _agree(storage: Storage, summary: _Summary, files: tuple[DataFile, ...]) -> 
     names = [file.name for file in files]
     if len(set(names)) != len(names):
         raise ExportDamaged(storage.location, files_name, "names a data file twice")
-    missing = sorted(set(names) - storage.below("data").files().keys())
+    missing = sorted(set(names) - data.files().keys())
     if missing:
         more = f" (and {len(missing) - 1} more of {len(names)} files)" if len(missing) > 1 else ""
         raise ExportDamaged(storage.location, f"data/{missing[0]}", f"is missing{more}")

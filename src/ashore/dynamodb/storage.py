@@ -29,6 +29,9 @@ class Storage(Protocol):
     def below(self, path: str) -> Storage:
         """The same storage, one or more folders down."""
 
+    def above(self) -> Storage:
+        """The folder that this one lies in."""
+
     def folders(self) -> list[str]:
         """The names of the folders directly in it, sorted. A folder that does not exist has none."""
 
@@ -54,6 +57,9 @@ class Folder:
 
     def below(self, path: str) -> Folder:
         return Folder(self.root / path)
+
+    def above(self) -> Folder:
+        return Folder(self.root.resolve().parent)
 
     def folders(self) -> list[str]:
         if not self.root.is_dir():
@@ -97,6 +103,10 @@ class Bucket:
 
     def below(self, path: str) -> Bucket:
         return Bucket(self.bucket, f"{self.prefix}{path.strip('/')}/", self.aws)
+
+    def above(self) -> Bucket:
+        parent, _, _ = self.prefix.rstrip("/").rpartition("/")
+        return Bucket(self.bucket, f"{parent}/" if parent else "", self.aws)
 
     def folders(self) -> list[str]:
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -41,20 +42,20 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to
 _nothing: Final = msgspec.Raw(b"")
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     sequence: str = msgspec.field(name="SequenceNumber")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     at: float = msgspec.field(name="ApproximateCreationDateTime")
     new: msgspec.Raw = msgspec.field(name="NewImage", default=_nothing)
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, gc=False):
     name: Literal["INSERT", "MODIFY", "REMOVE"] = msgspec.field(name="eventName")
     image: _Image = msgspec.field(name="dynamodb")
     identity: dict[str, Any] | None = msgspec.field(name="userIdentity", default=None)
 
 
-class _Page(msgspec.Struct):
+class _Page(msgspec.Struct, gc=False):
     records: list[_Record] = msgspec.field(name="Records", default_factory=list)
     next: str | None = msgspec.field(name="NextShardIterator", default=None)
 
@@ -115,6 +116,11 @@ class TableStream:
     def origin(self) -> dict[str, Any]:
         """The table's identity, as `TableSource.origin` gives it."""
         return {"kind": "table", "table_arn": self._table.arn, "table_id": self._table.table_id}
+
+    @property
+    def throttled(self) -> Counter[str]:
+        """How often each operation on streams of this place was throttled in this process so far."""
+        return Counter(_transport(self.aws).throttled)
 
     def describe(self) -> StreamInfo | None:
         """The table's newest stream; None where it never had one."""

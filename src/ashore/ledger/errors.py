@@ -112,3 +112,20 @@ class EarlierRunHoldsOn(AshoreError):
 
     def hint(self) -> str:
         return "find it in pg_stat_activity by its application_name, end it with pg_terminate_backend, and run again"
+
+
+@dataclass(eq=False, kw_only=True)
+class StateMoved(AshoreError):
+    """Entities are not in the state that a change of state starts from, or were held for too long. Nothing changed."""
+
+    entities: tuple[str, ...]
+    expected: tuple[str, ...]
+
+    code: ClassVar[str] = "ASH507"
+    exit_code: ClassVar[int] = 3
+
+    def what(self) -> str:
+        return f"{', '.join(self.entities)}: not in state {' or '.join(self.expected)} any more"
+
+    def hint(self) -> str:
+        return "somebody else changed it, or the time for which it may be held was over: see `ashore status`"

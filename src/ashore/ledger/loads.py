@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from ashore.ledger.errors import LeaseLost
+from ashore.ledger.units import take_over_units
 from ashore.postgres.connect import Conn, one_row
 
 Purpose = Literal["load", "verify"]
@@ -104,7 +105,9 @@ _ADVANCE = """
     WHERE id = %(load)s AND run = %(run)s
 """
 _IS_MINE = "SELECT 1 FROM ashore.load WHERE id = %(load)s AND run = %(run)s"
-_DISCARD = "UPDATE ashore.load SET phase = 'discarded', ended_at = clock_timestamp() WHERE id = %s"
+_DISCARD = """
+    UPDATE ashore.load SET phase = 'discarded', run = run + 1, ended_at = clock_timestamp() WHERE id = %s RETURNING run
+"""
 _FORGET_REJECTED = (
     "DELETE FROM ashore.rejected_item WHERE source = %(source)s AND load <> %(load)s"
     " AND (entity = ANY(%(entities)s) OR entity IS NULL)"
@@ -120,11 +123,16 @@ _SET_ENTITY = """
     INSERT INTO ashore.entity (source, entity, tables, state, load)
     VALUES (%(source)s, %(entity)s, %(tables)s, %(state)s, %(load)s)
     ON CONFLICT (source, entity) DO UPDATE
-    SET tables = excluded.tables, state = excluded.state, load = excluded.load, since = clock_timestamp()
+    SET tables = excluded.tables, state = excluded.state, load = excluded.load, since = clock_timestamp(), as_of = NULL
 """
 _SET_STATE = """
-    UPDATE ashore.entity SET state = %(state)s, since = clock_timestamp()
+    UPDATE ashore.entity SET state = %(state)s, since = clock_timestamp(), as_of = NULL
     WHERE source = %(source)s AND entity = ANY(%(entities)s)
+"""
+_STOPPED = """
+    UPDATE ashore.entity e SET state = 'loaded', since = clock_timestamp(), as_of = f.as_of
+    FROM ashore.entity s LEFT JOIN ashore.freshness f ON f.source = s.source AND f.entity = s.entity
+    WHERE s.source = %(source)s AND s.entity = ANY(%(entities)s) AND e.source = s.source AND e.entity = s.entity
 """
 
 
@@ -192,8 +200,12 @@ def assert_mine(conn: Conn, record: LoadRecord) -> None:
 
 
 def discard(conn: Conn, load: int) -> None:
-    """Mark a load as discarded: its rows and rejected items count for nothing."""
-    conn.execute(_DISCARD, (load,))
+    """Mark a load as discarded: its rows and rejected items count for nothing, and its workers can write no more.
+
+    Waits for transactions of these.
+    """
+    [(run,)] = conn.execute(_DISCARD, (load,)).fetchall()
+    take_over_units(conn, load, run)
     conn.execute(_DISCARD_REJECTED, (load,))
 
 
@@ -267,6 +279,11 @@ def set_entity(conn: Conn, *, source: str, entity: str, tables: Sequence[str], s
 def set_state(conn: Conn, *, source: str, entities: Sequence[str], state: str) -> None:
     """Write the state of entities that the ledger knows."""
     conn.execute(_SET_STATE, {"source": source, "entities": list(entities), "state": state})
+
+
+def set_stopped(conn: Conn, source: str, entities: Sequence[str]) -> None:
+    """Let synced entities be copies as of now, and remember which moment that is for their rows."""
+    conn.execute(_STOPPED, {"source": source, "entities": list(entities)})
 
 
 def _one(conn: Conn, statement: LiteralString, arguments: Mapping[str, Any]) -> LoadRecord | None:

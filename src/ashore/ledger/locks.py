@@ -8,6 +8,8 @@ import time
 from ashore.postgres.connect import Conn
 
 _TRY = "SELECT pg_try_advisory_lock(%s)"
+_ALONE = "SELECT pg_advisory_xact_lock(%s)"
+_SHARED = "SELECT pg_advisory_xact_lock_shared(%s)"
 _PAUSE_SECONDS = 0.1
 
 
@@ -29,6 +31,14 @@ def lock_flow(conn: Conn, source: str, *, patience_seconds: float) -> bool:
 def unlock_flow(conn: Conn, source: str) -> None:
     """Give the lock back before the connection ends."""
     conn.execute("SELECT pg_advisory_unlock(%s)", (lock_number(source),))
+
+
+def lock_homes(conn: Conn, source: str, *, alone: bool) -> None:
+    """Keep out, until the transaction ends, whoever moves other keys than its own between their homes.
+
+    Batches share the lock, since each has its own keys; who rejects, parks or takes back other keys holds it `alone`.
+    """
+    conn.execute(_ALONE if alone else _SHARED, (lock_number(f"{source} homes"),))
 
 
 def lock_number(source: str) -> int:

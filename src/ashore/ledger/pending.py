@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import product
 from typing import Final
 from uuid import UUID
 
@@ -13,21 +14,21 @@ from ashore.postgres.connect import Conn, one_row
 
 _STAGE: Final = """
     CREATE TEMPORARY TABLE ashore_pending (load bigint, entity text, key_hash uuid, key bytea, item bytea,
-        is_expiry boolean, at timestamptz, shard text, sequence numeric) ON COMMIT DELETE ROWS
+        is_expiry boolean, at float8, shard text, sequence numeric) ON COMMIT DELETE ROWS
 """
 _COPY: Final = "COPY pg_temp.ashore_pending FROM STDIN WITH (FORMAT binary)"
-_TYPES: Final = ("int8", "text", "uuid", "bytea", "bytea", "bool", "timestamptz", "text", "numeric")
+_TYPES: Final = ("int8", "text", "uuid", "bytea", "bytea", "bool", "float8", "text", "numeric")
 _CAPTURE: Final = """
     INSERT INTO ashore.pending_change AS p (load, entity, key_hash, key, item, is_expiry, at, shard, sequence)
-    SELECT load, entity, key_hash, key, item, is_expiry, at, shard, sequence FROM pg_temp.ashore_pending
+    SELECT load, entity, key_hash, key, item, is_expiry, to_timestamp(at), shard, sequence FROM pg_temp.ashore_pending
     ON CONFLICT (load, entity, key_hash) DO UPDATE
     SET item = excluded.item, is_expiry = excluded.is_expiry, at = excluded.at, shard = excluded.shard,
         sequence = excluded.sequence
 """
 _TAKE: Final = """
     WITH taken AS (
-        SELECT ctid FROM ashore.pending_change WHERE load = ANY(%(loads)s) AND entity = ANY(%(entities)s)
-        LIMIT %(most)s FOR UPDATE
+        SELECT ctid FROM ashore.pending_change WHERE load = %(load)s AND entity = %(entity)s
+        ORDER BY key_hash LIMIT %(most)s FOR UPDATE
     )
     DELETE FROM ashore.pending_change p USING taken WHERE p.ctid = taken.ctid
     RETURNING p.key, p.item, p.is_expiry, extract(epoch FROM p.at)::float8, p.sequence
@@ -40,7 +41,8 @@ _PARK: Final = """
     INSERT INTO ashore.parked_change (source, entity, key_hash, key, item, at, conflict, tries)
     VALUES (%(source)s, %(entity)s, %(key_hash)s, %(key)s, %(item)s, to_timestamp(%(at)s), %(conflict)s, %(tries)s)
     ON CONFLICT (source, entity, key_hash) DO UPDATE
-    SET item = excluded.item, at = excluded.at, conflict = excluded.conflict, tries = excluded.tries
+    SET item = excluded.item, at = excluded.at, conflict = excluded.conflict, tries = excluded.tries,
+        parked_at = excluded.parked_at
 """
 _TAKE_PARKED: Final = """
     WITH taken AS (SELECT ctid FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)
@@ -49,6 +51,9 @@ _TAKE_PARKED: Final = """
     RETURNING p.key, p.item, false, extract(epoch FROM p.at)::float8, p.tries
 """
 _PARKED: Final = "SELECT entity, count(*) FROM ashore.parked_change WHERE source = %s GROUP BY entity"
+_PARKED_BEFORE: Final = (
+    "SELECT EXISTS (SELECT FROM ashore.parked_change WHERE source = %(source)s AND parked_at < %(moment)s)"
+)
 _FORGET_PARKED: Final = """
     DELETE FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)
 """
@@ -90,16 +95,28 @@ def capture(conn: Conn, shard: str, captures: Iterable[Capture]) -> None:
         copy.set_types(_TYPES)
         for one in captures:
             change = one.change
-            at = datetime.fromtimestamp(change.at, UTC)
-            row = (one.load, one.entity, one.key_hash, one.key, change.item, change.is_expiry, at, shard)
+            row = (one.load, one.entity, one.key_hash, one.key, change.item, change.is_expiry, change.at, shard)
             copy.write_row((*row, change.sequence))
     conn.execute(_CAPTURE)
 
 
+def analyze_pending(conn: Conn) -> None:
+    """Let PostgreSQL know how many wait, so that `take_pending` follows the primary key and sorts nothing."""
+    conn.execute("ANALYZE ashore.pending_change")
+
+
 def take_pending(conn: Conn, loads: Sequence[int], entities: Sequence[str], *, most: int) -> list[Change]:
-    """Delete up to `most` captured changes and return exactly those: the caller writes them in this transaction."""
-    rows = conn.execute(_TAKE, {"loads": list(loads), "entities": list(entities), "most": most})
-    return [Change(int(sequence), key, item, at, is_expiry) for key, item, is_expiry, at, sequence in rows]
+    """Delete up to `most` captured changes and return exactly those: the caller writes them in this transaction.
+
+    They are found in the order of the primary key, entity by entity: then a step costs the same however many wait.
+    """
+    taken: list[Change] = []
+    for load, entity in product(loads, entities):
+        left = most - len(taken)
+        if left:
+            rows = conn.execute(_TAKE, {"load": load, "entity": entity, "most": left}, binary=True)
+            taken += [Change(int(sequence), key, item, at, is_expiry) for key, item, is_expiry, at, sequence in rows]
+    return taken
 
 
 def count_pending(conn: Conn, loads: Sequence[int]) -> dict[str, int]:
@@ -152,6 +169,11 @@ def take_parked(conn: Conn, source: str, entities: Sequence[str], *, most: int) 
 def count_parked(conn: Conn, source: str) -> dict[str, int]:
     """Parked changes by entity."""
     return dict(conn.execute(_PARKED, (source,)).fetchall())
+
+
+def is_parked_since_before(conn: Conn, source: str, moment: datetime) -> bool:
+    """Whether a parked change has not been tried again since `moment`: each try parks it anew, or ends it."""
+    return bool(one_row(conn.execute(_PARKED_BEFORE, {"source": source, "moment": moment}))[0])
 
 
 def forget_parked(conn: Conn, source: str, entities: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ _ASK: Final = """
     INSERT INTO ashore.repair (source, key_hash, key, entity, reason)
     SELECT %(source)s, k.key_hash, k.key, k.entity, %(reason)s
     FROM unnest(%(hashes)s::uuid[], %(keys)s::bytea[], %(entities)s::text[]) AS k(key_hash, key, entity)
+    ORDER BY k.key_hash
     ON CONFLICT (source, key_hash) DO UPDATE
     SET touched = repair.touched + 1, not_before = least(repair.not_before, excluded.not_before)
 """

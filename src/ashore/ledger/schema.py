@@ -6,7 +6,9 @@ from typing import Final, LiteralString
 
 from ashore.errors import Problem
 from ashore.ledger.errors import LedgerTooNew
-from ashore.ledger.schema_sync import VERSION_2
+from ashore.ledger.schema_cutover import VERSION_3
+from ashore.ledger.schema_shadow import SHADOW_READS
+from ashore.ledger.schema_sync import FRESHNESS, VERSION_2
 from ashore.postgres.connect import Conn
 
 _LOCK: Final = 0x6173686F7265  # the letters of "ashore"
@@ -137,7 +139,7 @@ _VERSION_1: Final[LiteralString] = """
         detail jsonb NOT NULL
     );
 """
-_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2)
+_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2 + FRESHNESS, VERSION_3 + SHADOW_READS)
 version: Final = len(_upgrades)
 
 _IS_THERE = "SELECT to_regclass('ashore.version') IS NOT NULL"

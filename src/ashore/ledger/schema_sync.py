@@ -15,8 +15,23 @@ VERSION_2: Final[LiteralString] = """
         state text NOT NULL CHECK (state IN ('running', 'paused', 'stopped')),
         started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         listed_at timestamptz,
-        since timestamptz NOT NULL DEFAULT clock_timestamp()
+        since timestamptz NOT NULL DEFAULT clock_timestamp(),
+        marking text NOT NULL DEFAULT 'off' CHECK (marking IN ('off', 'on', 'refused', 'unfit')),
+        wanted_at timestamptz,
+        wanted_since timestamptz,
+        markers_sent bigint NOT NULL DEFAULT 0,
+        timed_to timestamptz
     );
+    COMMENT ON COLUMN ashore.stream.wanted_at IS 'markers are to show that every shard has passed this';
+    COMMENT ON COLUMN ashore.stream.timed_to IS 'up to this, time counts for the shards that returned no marker';
+
+    CREATE TABLE ashore.marker_round (
+        round uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
+        written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        markers integer NOT NULL
+    );
+    COMMENT ON TABLE ashore.marker_round IS 'markers that may be in the DynamoDB table: gone once they are removed';
 
     CREATE TABLE ashore.shard (
         source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
@@ -38,11 +53,13 @@ VERSION_2: Final[LiteralString] = """
         written_at timestamptz,
         passed_at timestamptz,
         marked_at timestamptz,
+        skipped_at timestamptz,
         PRIMARY KEY (source, shard)
     ) WITH (fillfactor = 50);
     COMMENT ON COLUMN ashore.shard.position IS 'sequence number of the last record whose effect is committed';
     COMMENT ON COLUMN ashore.shard.passed_at IS 'by time: every record older than this was committed';
     COMMENT ON COLUMN ashore.shard.marked_at IS 'by a marker: every record older than this was committed';
+    COMMENT ON COLUMN ashore.shard.skipped_at IS 'when it was decided to go on after a gap, at the oldest record';
 
     CREATE TABLE ashore.sync_worker (
         source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
@@ -51,8 +68,20 @@ VERSION_2: Final[LiteralString] = """
         pid integer NOT NULL,
         started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         alive_until timestamptz NOT NULL,
+        changes_per_s double precision NOT NULL DEFAULT 0,
         PRIMARY KEY (source, worker)
     ) WITH (fillfactor = 50);
+    COMMENT ON COLUMN ashore.sync_worker.changes_per_s IS 'over the last minute or so';
+
+    CREATE TABLE ashore.sync_count (
+        source text NOT NULL REFERENCES ashore.stream ON DELETE CASCADE,
+        shard text NOT NULL,
+        entity text NOT NULL,
+        outcome text NOT NULL,
+        changes bigint NOT NULL,
+        PRIMARY KEY (source, shard, entity, outcome)
+    ) WITH (fillfactor = 50);
+    COMMENT ON COLUMN ashore.sync_count.shard IS 'empty for merges, repairs, and shards that were forgotten';
 
     CREATE TABLE ashore.gap (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -60,11 +89,23 @@ VERSION_2: Final[LiteralString] = """
         shard text,
         kind text NOT NULL CHECK (kind IN ('trimmed', 'vanished', 'unknown_start', 'unlisted_parent')),
         after numeric,
+        known_at timestamptz,
         found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         decision text CHECK (decision IN ('repair', 'reload')),
+        asked_at timestamptz,
         repaired_at timestamptz
     );
+    COMMENT ON COLUMN ashore.gap.known_at IS 'up to this moment nothing was missing';
+    COMMENT ON COLUMN ashore.gap.asked_at IS 'every key that it may concern was in the repair queue';
     CREATE INDEX ON ashore.gap (source) WHERE repaired_at IS NULL;
+
+    CREATE TABLE ashore.written_mark (
+        source text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        xid xid8 NOT NULL,
+        PRIMARY KEY (source, at)
+    );
+    COMMENT ON TABLE ashore.written_mark IS 'a row version that was committed after this moment has no older xmin';
 
     CREATE TABLE ashore.pending_change (
         load bigint NOT NULL REFERENCES ashore.load,
@@ -114,4 +155,40 @@ VERSION_2: Final[LiteralString] = """
     CREATE INDEX ON ashore.rejected_item USING hash (key);
     CREATE INDEX ON ashore.rejected_item (source, waits_for) WHERE waits_for IS NOT NULL;
     CREATE INDEX ON ashore.verification (source, at);
+
+    ALTER TABLE ashore.entity ADD COLUMN as_of timestamptz;
+    COMMENT ON COLUMN ashore.entity.as_of IS 'the moment that its rows stayed at when their sync was stopped';
+"""
+
+# A shard that was not read yet has nothing older than what its parent had passed: it came when its parent ended.
+FRESHNESS: Final[LiteralString] = """
+    CREATE VIEW ashore.stream_freshness AS
+    WITH RECURSIVE bound (source, shard, parent, as_of) AS (
+        SELECT s.source, s.shard, s.parent, greatest(s.passed_at, s.marked_at) FROM ashore.shard s
+        WHERE s.state IN ('open', 'lost') OR s.state = 'ended' AND NOT EXISTS (
+            SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard)
+        UNION ALL
+        SELECT b.source, b.shard, p.parent, greatest(p.passed_at, p.marked_at)
+        FROM bound b JOIN ashore.shard p ON p.source = b.source AND p.shard = b.parent WHERE b.as_of IS NULL
+    ), known AS (
+        SELECT source, shard, max(as_of) AS as_of FROM bound GROUP BY source, shard
+    )
+    SELECT t.source, t.state, CASE WHEN bool_and(k.as_of IS NOT NULL) THEN min(k.as_of) END AS as_of
+    FROM ashore.stream t LEFT JOIN known k ON k.source = t.source GROUP BY t.source;
+    COMMENT ON VIEW ashore.stream_freshness IS 'every change of a stream that is older than as_of is committed';
+
+    CREATE VIEW ashore.freshness AS
+    SELECT e.source, e.entity, e.state, CASE WHEN e.state IN ('syncing', 'reading') THEN t.state END AS sync,
+        CASE WHEN e.state IN ('syncing', 'reading') AND NOT EXISTS (
+                 SELECT FROM ashore.gap g
+                 WHERE g.source = e.source AND g.decision = 'repair' AND g.repaired_at IS NULL) THEN t.as_of
+             WHEN e.state = 'loaded' AND l.is_captured THEN e.as_of
+             WHEN e.state = 'loaded' AND l.origin ->> 'kind' = 'table' THEN l.started_at
+        END AS as_of,
+        (SELECT count(*) FROM ashore.rejected_item r WHERE r.source = e.source AND r.entity = e.entity) AS rejected,
+        (SELECT count(*) FROM ashore.parked_change p WHERE p.source = e.source AND p.entity = e.entity) AS parked
+    FROM ashore.entity e LEFT JOIN ashore.load l ON l.id = e.load
+        LEFT JOIN ashore.stream_freshness t ON t.source = e.source
+    WHERE e.entity <> '';
+    COMMENT ON VIEW ashore.freshness IS 'for readers of the tables: all that is older than as_of is in them';
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -15,7 +15,6 @@ from ashore.model.change import Shard
 from ashore.postgres.connect import Conn, one_row
 
 StreamState = Literal["running", "paused", "stopped"]
-GapKind = Literal["trimmed", "vanished", "unknown_start", "unlisted_parent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +68,11 @@ _BEGIN = """
     VALUES (%(source)s, %(arn)s, %(origin)s, 'running', clock_timestamp())
     ON CONFLICT (source) DO UPDATE
     SET arn = excluded.arn, origin = excluded.origin, state = 'running', started_at = clock_timestamp(),
-        listed_at = clock_timestamp(), since = clock_timestamp()
+        listed_at = clock_timestamp(), since = clock_timestamp(), marking = 'off', wanted_at = NULL,
+        wanted_since = NULL, timed_to = NULL
 """
 _FORGET_SHARDS = "DELETE FROM ashore.shard WHERE source = %s"
+_FORGET_COUNTS = "DELETE FROM ashore.sync_count WHERE source = %s"
 _SET_STATE = "UPDATE ashore.stream SET state = %(state)s, since = clock_timestamp() WHERE source = %(source)s"
 _LISTED = """
     INSERT INTO ashore.shard (source, shard, parent, first, state, at_horizon)
@@ -87,21 +88,33 @@ _MAY_LIST = """
 """
 _NOT_SEEN = """
     SELECT shard, parent, first, position, state, at_horizon, fence, batches,
-           coalesce(greatest(passed_at, marked_at), listed_at)
+           coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
     FROM ashore.shard WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
 """
 _WITHOUT_PARENT = """
     SELECT shard, parent, first, position, state, at_horizon, fence, batches,
-           coalesce(greatest(passed_at, marked_at), listed_at)
+           coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
     FROM ashore.shard s WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
       AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent)
       AND listed_at < clock_timestamp() - %(seconds)s * interval '1 s'
 """
 _PRUNE = """
-    DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
-      AND coalesce(ended_at, listed_at) < clock_timestamp() - interval '26 hours'
-      AND (parent IS NULL OR NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
-      AND NOT EXISTS (SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open')
+    WITH gone AS (
+        DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
+          AND coalesce(ended_at, listed_at) < clock_timestamp() - interval '26 hours'
+          AND (parent IS NULL
+               OR NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
+          AND NOT EXISTS (
+              SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard AND c.state = 'open')
+        RETURNING source, shard
+    ), counted AS (
+        DELETE FROM ashore.sync_count k USING gone WHERE k.source = gone.source AND k.shard = gone.shard
+        RETURNING k.source, k.entity, k.outcome, k.changes
+    )
+    INSERT INTO ashore.sync_count AS k (source, shard, entity, outcome, changes)
+    SELECT source, '', entity, outcome, sum(changes) FROM counted GROUP BY source, entity, outcome
+    ORDER BY entity, outcome
+    ON CONFLICT (source, shard, entity, outcome) DO UPDATE SET changes = k.changes + excluded.changes
 """
 _ADVANCE = """
     UPDATE ashore.shard
@@ -116,79 +129,30 @@ _ADVANCE = """
     WHERE source = %(source)s AND shard = %(shard)s AND owner = %(owner)s AND fence = %(fence)s
       AND batches = %(batches)s AND state = 'open'
 """
+_FENCE = """
+    UPDATE ashore.shard SET owner = NULL, lease_until = NULL, fence = fence + 1 WHERE source = %(source)s
+"""
+_IS_RUNNING = "SELECT FROM ashore.stream WHERE source = %s AND state = 'running' FOR SHARE"
+_SKIP_OLDER = """
+    UPDATE ashore.shard p SET state = 'skipped'
+    WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND batches = 0
+      AND EXISTS (SELECT FROM ashore.shard c WHERE c.source = p.source AND c.parent = p.shard
+                    AND (c.at_horizon OR c.state = 'skipped'))
+"""
+_IS_UNREAD = """
+    SELECT FROM ashore.shard WHERE source = %(source)s AND shard = %(shard)s AND state = 'open'
+      AND batches = %(batches)s FOR UPDATE
+"""
 _LOST = """
-    UPDATE ashore.shard SET state = 'lost', ended_at = clock_timestamp(), owner = NULL
+    UPDATE ashore.shard SET state = 'lost', ended_at = clock_timestamp(), owner = NULL, fence = fence + 1,
+        batches = batches + 1
     WHERE source = %(source)s AND shard = %(shard)s
 """
 _SKIP_TO_HORIZON = """
-    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL
+    UPDATE ashore.shard SET position = NULL, at_horizon = true, owner = NULL, fence = fence + 1, batches = batches + 1,
+        listed_at = clock_timestamp(), skipped_at = clock_timestamp(), passed_at = NULL, marked_at = NULL
     WHERE source = %(source)s AND shard = %(shard)s
 """
-_GAP = """
-    INSERT INTO ashore.gap (source, shard, kind, after, decision)
-    VALUES (%(source)s, %(shard)s, %(kind)s, %(after)s, %(decision)s) RETURNING id
-"""
-_OPEN_GAPS = """
-    SELECT id, shard, kind, found_at, decision FROM ashore.gap WHERE source = %s AND repaired_at IS NULL ORDER BY id
-"""
-_REPAIRED = "UPDATE ashore.gap SET repaired_at = clock_timestamp() WHERE id = ANY(%(gaps)s) AND repaired_at IS NULL"
-_SKIP_LOST = """
-    UPDATE ashore.shard SET state = 'skipped' WHERE source = %(source)s AND state = 'lost'
-      AND shard IN (SELECT shard FROM ashore.gap WHERE id = ANY(%(gaps)s))
-"""
-_FORGET_GAPS = """
-    UPDATE ashore.gap SET repaired_at = clock_timestamp(), decision = 'reload'
-    WHERE source = %s AND repaired_at IS NULL
-"""
-_PASSED: Final = """
-    SELECT
-        (SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s
-           AND (s.state = 'open' AND coalesce(greatest(s.passed_at, s.marked_at) < %(moment)s, true)
-                OR s.state = 'ended' AND NOT EXISTS (
-                    SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard)
-                OR s.state = 'lost')) AS not_passed,
-        (SELECT bool_and(coalesce(s.marked_at >= %(moment)s, false)) FROM ashore.shard s
-          WHERE s.source = %(source)s AND s.state = 'open') AS by_markers
-"""
-
-
-_LAGS: Final = """
-    SELECT shard, owner, extract(epoch FROM clock_timestamp() - greatest(passed_at, marked_at))::float8, records,
-           newest_record_at
-    FROM ashore.shard WHERE source = %s AND state = 'open' ORDER BY shard
-"""
-_VERIFIED: Final = """
-    SELECT v.at, v.at > clock_timestamp() - interval '1 day' AND NOT EXISTS (
-        SELECT FROM ashore.rejected_item r WHERE r.source = v.source AND r.rejected_at > v.at)
-        AND NOT EXISTS (
-            SELECT FROM ashore.load l WHERE l.source = v.source AND l.purpose = 'load' AND l.started_at > v.at)
-    FROM ashore.verification v WHERE v.source = %(source)s AND (v.report ->> 'equal')::boolean
-    ORDER BY v.at DESC LIMIT 1
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passing:
-    """Whether every shard has passed a moment, and how that is known."""
-
-    not_passed: int
-    by_markers: bool
-
-    @property
-    def is_past(self) -> bool:
-        """Whether all have."""
-        return not self.not_passed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A row of `ashore.gap` that is not repaired."""
-
-    id: int
-    shard: str | None
-    kind: GapKind
-    found_at: datetime
-    decision: str | None
 
 
 def stream_of(conn: Conn, source: str) -> StreamRecord | None:
@@ -203,6 +167,7 @@ def begin(conn: Conn, *, source: str, arn: str, origin: Mapping[str, Any], shard
     What closed shards hold was written before this, so nothing that is read later lacks it.
     """
     conn.execute(_FORGET_SHARDS, (source,))
+    conn.execute(_FORGET_COUNTS, (source,))
     conn.execute(_BEGIN, {"source": source, "arn": arn, "origin": Jsonb(dict(origin))})
     for shard in shards:
         _list(conn, source, shard, state="skipped" if shard.is_closed else "open", at_horizon=True)
@@ -213,14 +178,33 @@ def set_stream_state(conn: Conn, source: str, state: StreamState) -> None:
     conn.execute(_SET_STATE, {"source": source, "state": state})
 
 
+def fence_shards(conn: Conn, source: str) -> None:
+    """Take all shards from their workers: none of them writes anything more of what it has read."""
+    conn.execute(_FENCE, {"source": source})
+
+
+def is_running(conn: Conn, source: str) -> bool:
+    """Whether the stream is read; if so, that stays so until the caller's transaction ends."""
+    return conn.execute(_IS_RUNNING, (source,)).fetchone() is not None
+
+
 def may_list(conn: Conn, source: str, *, seconds: float) -> bool:
     """Whether it is this caller's turn to list the shards: one does, of all workers, every so many seconds."""
     return conn.execute(_MAY_LIST, {"source": source, "seconds": seconds}).rowcount == 1
 
 
 def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
-    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record."""
-    return sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in shards)
+    """Note the shards of one page of a listing; return how many are new. A new one is read from its first record.
+
+    They are locked in the order of their names, as leases are renewed: a worker that lists and one that renews would
+    otherwise wait for each other. A new one whose child was there when the stream was begun is skipped: it is of before
+    that, and the listing of then had left it out.
+    """
+    ordered = sorted(shards, key=lambda shard: shard.id)
+    new = sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in ordered)
+    if new:
+        conn.execute(_SKIP_OLDER, {"source": source})
+    return new
 
 
 def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool) -> bool:
@@ -292,34 +276,10 @@ def advance(conn: Conn, *, source: str, owner: str, shard: ShardRecord, progress
     )
 
 
-def keep_gap(conn: Conn, *, source: str, shard: ShardRecord | None, kind: GapKind, decision: str | None) -> int:
-    """Note that records were lost before they were read; return the gap's number."""
-    arguments = {
-        "source": source,
-        "shard": None if shard is None else shard.shard,
-        "kind": kind,
-        "after": None if shard is None else shard.position,
-        "decision": decision,
-    }
-    return int(one_row(conn.execute(_GAP, arguments))[0])
-
-
-def open_gaps(conn: Conn, source: str) -> list[Gap]:
-    """The gaps that are not repaired."""
-    with conn.cursor(row_factory=class_row(Gap)) as cursor:
-        return cursor.execute(_OPEN_GAPS, (source,)).fetchall()
-
-
-def gaps_repaired(conn: Conn, source: str, gaps: Sequence[int]) -> None:
-    """Note that what was lost in these gaps has been read from the table; their lost shards hold nothing up then."""
-    arguments = {"source": source, "gaps": list(gaps)}
-    conn.execute(_REPAIRED, arguments)
-    conn.execute(_SKIP_LOST, arguments)
-
-
-def forget_gaps(conn: Conn, source: str) -> None:
-    """Note that a new beginning makes earlier gaps meaningless."""
-    conn.execute(_FORGET_GAPS, (source,))
+def is_unread(conn: Conn, source: str, shard: ShardRecord) -> bool:
+    """Whether nobody read on in the shard since; if so, that stays so until the caller's transaction ends."""
+    arguments = {"source": source, "shard": shard.shard, "batches": shard.batches}
+    return conn.execute(_IS_UNREAD, arguments).fetchone() is not None
 
 
 def give_up_shard(conn: Conn, source: str, shard: str) -> None:
@@ -330,26 +290,6 @@ def give_up_shard(conn: Conn, source: str, shard: str) -> None:
 def skip_to_horizon(conn: Conn, source: str, shard: str) -> None:
     """Let a trimmed shard be read on from the oldest record that there is."""
     conn.execute(_SKIP_TO_HORIZON, {"source": source, "shard": shard})
-
-
-def shard_lags(conn: Conn, source: str) -> list[tuple[str, str | None, float | None, int, datetime | None]]:
-    """Of each shard that is read: its name, who has it, the lag in seconds, its records, the time of the newest."""
-    return conn.execute(_LAGS, (source,)).fetchall()
-
-
-def last_verification(conn: Conn, source: str) -> tuple[datetime | None, bool]:
-    """When the source was last verified and found equal, and whether that still says something.
-
-    It goes stale after a day, with any change that was rejected after it, and with another load.
-    """
-    row = conn.execute(_VERIFIED, {"source": source}).fetchone()
-    return (None, False) if row is None else (row[0], row[1])
-
-
-def passing(conn: Conn, source: str, moment: datetime) -> Passing:
-    """Whether every shard has passed `moment`: by a marker, by time, or ended with children that have."""
-    row = one_row(conn.execute(_PASSED, {"source": source, "moment": moment}))
-    return Passing(not_passed=int(row[0]), by_markers=bool(row[1]))
 
 
 def _shards(conn: Conn, statement: Any, arguments: Mapping[str, Any]) -> list[ShardRecord]:

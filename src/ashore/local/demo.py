@@ -1,30 +1,52 @@
-"""The main job from end to end on this machine: a court's table in DynamoDB, loaded, verified, questioned."""
+"""The main job from end to end on this machine: a court's table crosses while it is written to, and is proved equal."""
 
 from __future__ import annotations
 
 import base64
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ashore.dynamodb.scan import TableSource
+from ashore.ledger.schema import ensure_ledger
+from ashore.local.background import BackgroundWorker, records_committed
 from ashore.local.court.awkward import expected_rejected
 from ashore.local.court.items import court_items
 from ashore.local.court.questions import Question, questions
+from ashore.local.demo_events import (
+    Answer,
+    DemoEvent,
+    DemoReport,
+    Filled,
+    Filling,
+    Loaded,
+    Loading,
+    RejectedLine,
+    RejectsFound,
+    Serving,
+    Synced,
+    Syncing,
+    Verified,
+    Verifying,
+    WritersBegin,
+)
 from ashore.local.dynamodb import LocalAws, moto_server
 from ashore.local.postgres import embedded_postgres
+from ashore.local.traffic import WRITES_A_SECOND, Writers, numbers_in_rows
 from ashore.mapping.declared import PlanReference, load_plan
+from ashore.mapping.plan import Plan
 from ashore.mapping.reasons import explanations
 from ashore.model.attribute import TypedValue
 from ashore.model.item import Item
-from ashore.observe.events import Event
-from ashore.pipeline.load import LoadOutcome, load
+from ashore.pipeline.load import LoadOutcome, load, tables_of
+from ashore.pipeline.sync import stream_source
 from ashore.pipeline.verify import verify
 from ashore.postgres.connect import Conn, connect
+from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.start import ensure_stream
 from ashore.verify.report import VerifyReport
 
 if TYPE_CHECKING:
@@ -34,6 +56,12 @@ reference: Final = PlanReference(declarations="ashore.local.court.declaration:co
 table_name: Final = "court"
 some_cases: Final = 210
 some_seed: Final = 7
+_WRITING_SECONDS: Final = 2.0
+"""How long the writers go on after the load was merged: what they write then is applied as it comes."""
+_ARRIVAL_SECONDS: Final = 30.0
+"""A write that has not arrived by then is lost, and told as such."""
+_LIMITS: Final = SyncLimits(tend_seconds=0.2, poll_seconds=0.2, margin_seconds=1.0, empty_reads=3)
+"""There is one clock here, so the margin between clocks may be small."""
 _put_at_once: Final = 25
 """Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
 
@@ -43,122 +71,6 @@ _REJECTED = """
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """Both servers run; `dsn` is PostgreSQL's address."""
-
-    postgres: str
-    dynamodb: str
-    dsn: str
-    psql: Path
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filling:
-    """So many of the items were put."""
-
-    items: int
-    of: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
-    """The table holds all items."""
-
-    table: str
-    items: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """The load tells something."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The load is done."""
-
-    outcome: LoadOutcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedLine:
-    """Items that were rejected for one reason, because of one attribute."""
-
-    entity: str | None
-    reason: str
-    attribute: str | None
-    detail: str
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
-class RejectsFound:
-    """What the load kept aside, and why."""
-
-    lines: tuple[RejectedLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Verifying:
-    """The verification tells something."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """The verification is done."""
-
-    report: VerifyReport
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A question's answer: its columns, its rows as text, and how long PostgreSQL took."""
-
-    question: Question
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    milliseconds: float
-
-
-DemoEvent = Serving | Filling | Filled | Loading | Loaded | RejectsFound | Verifying | Verified | Answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoReport:
-    """What the demo did. `untrue` says, one by one, which numbers do not add up; none should."""
-
-    items: int
-    outcome: LoadOutcome
-    rejected: tuple[RejectedLine, ...]
-    verified: VerifyReport
-    answers: tuple[Answer, ...]
-    untrue: tuple[str, ...]
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "items": self.items,
-            "load": self.outcome.as_json(),
-            "rejected": [asdict(line) for line in self.rejected],
-            "verify": self.verified.as_json(),
-            "answers": [
-                {"question": one.question.title, "sql": one.question.sql, "columns": one.columns, "rows": one.rows}
-                | {"milliseconds": round(one.milliseconds, 2)}
-                for one in self.answers
-            ],
-            "untrue": list(self.untrue),
-            "seconds": round(self.seconds, 2),
-        }
-
-
 def run_demo(
     emit: Callable[[DemoEvent], None],
     *,
@@ -166,9 +78,10 @@ def run_demo(
     seed: int = some_seed,
     before_end: Callable[[], None] = lambda: None,
 ) -> DemoReport:
-    """Start PostgreSQL and DynamoDB on this machine, fill a table, load it, verify it, and ask three questions.
+    """Start PostgreSQL and DynamoDB on this machine, fill a table, load and sync it while it is written to, verify it,
+    and ask three questions.
 
-    The load and the verification are those of `ashore load` and `ashore verify`. Nothing is left behind: neither
+    All is done as by `ashore load --sync`, `ashore sync run` and `ashore verify`. Nothing is left behind: neither
     servers nor files. The court's items depend on `cases` and `seed` alone.
 
     Args:
@@ -196,39 +109,52 @@ def run_demo(
         items = list(court_items(cases, seed))
         _fill(aws.client("dynamodb"), items, emit)
         source = TableSource(table=table_name, region=aws.region, endpoint_url=aws.endpoint_url)
-        outcome = load(
-            plan=plan,
-            reference=reference,
-            source=source,
-            dsn=postgres.dsn,
-            workers=1,
-            emit=lambda event: emit(Loading(event)),
+        order = SyncOrder(
+            dsn=postgres.dsn, plan=plan, source=stream_source(source), fetch=source.get_items, limits=_LIMITS
         )
-        emit(Loaded(outcome))
+        good = items[: -sum(expected_rejected.values())]  # the awkward ones are the last
+        writers = Writers(aws.client("dynamodb"), table_name, good, count=len(items), seed=seed)
         with connect(postgres.dsn, application_name="ashore demo", autocommit=True) as conn:
-            rejected = _rejected(conn)
-            emit(RejectsFound(rejected))
-            verified = verify(
-                plan=plan,
-                reference=reference,
-                source=source,
-                dsn=postgres.dsn,
-                workers=1,
-                witness_all=True,
-                emit=lambda event: emit(Verifying(event)),
-            )
-            emit(Verified(verified))
+            _begin(conn, plan, order)
+            with BackgroundWorker(order) as worker, _stopped(writers):
+                writers.start()
+                emit(WritersBegin(WRITES_A_SECOND))
+                outcome = load(
+                    plan=plan,
+                    reference=reference,
+                    source=source,
+                    dsn=postgres.dsn,
+                    workers=1,
+                    is_captured=True,
+                    emit=lambda event: emit(Loading(event)),
+                )
+                emit(Loaded(outcome))
+                rejected = _rejected(conn)
+                emit(RejectsFound(rejected))
+                synced = _sync(conn, worker, writers, emit)
+                emit(synced)
+                verified = verify(
+                    plan=plan,
+                    reference=reference,
+                    source=source,
+                    dsn=postgres.dsn,
+                    workers=1,
+                    witness_all=True,
+                    emit=lambda event: emit(Verifying(event)),
+                )
+                emit(Verified(verified))
             answers = []
             for question in questions:
                 answers.append(_ask(conn, question))
                 emit(answers[-1])
         report = DemoReport(
-            items=len(items),
+            items=synced.written.items,
             outcome=outcome,
+            synced=synced,
             rejected=rejected,
             verified=verified,
             answers=tuple(answers),
-            untrue=tuple(_untrue(len(items), outcome, rejected, verified)),
+            untrue=tuple(_untrue(synced, outcome, rejected, verified)),
             seconds=time.monotonic() - began,
         )
         before_end()
@@ -257,6 +183,46 @@ def _nothing_but(aws: LocalAws) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def _stopped(writers: Writers) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if writers.is_alive():
+            writers.stop()
+
+
+def _begin(conn: Conn, plan: Plan, order: SyncOrder) -> None:
+    """Every shard is in the ledger before the first write and before the load."""
+    ensure_ledger(conn)
+    names = {name: [str(table) for table in tables_of(conn, one).values()] for name, one in plan.entities.items()}
+    ensure_stream(conn, plan, order.source, names)
+
+
+def _sync(conn: Conn, worker: BackgroundWorker, writers: Writers, emit: Callable[[DemoEvent], None]) -> Synced:
+    def tell(arrived: int) -> None:
+        emit(Syncing(arrived=arrived, sent=max(arrived, writers.sent)))
+
+    worker.wait_until_syncing(conn, meanwhile=tell)
+    worker.wait(conn, _WRITING_SECONDS, meanwhile=tell)
+    written = writers.stop()
+    ended_at = time.time()
+    while records_committed(conn, worker.source) < written.sent and time.time() < ended_at + _ARRIVAL_SECONDS:
+        time.sleep(0.01)
+    seconds = time.time() - ended_at
+    worker.wait_until_caught_up(conn, ended_at, meanwhile=tell)
+    numbers = Counter(numbers_in_rows(conn))
+    found = sum(numbers[number] == 1 for number in written.standing)
+    return Synced(
+        written=written,
+        records=records_committed(conn, worker.source),
+        merged=worker.merged,
+        found=found,
+        strange=numbers.total() - found,
+        seconds=seconds,
+    )
+
+
 def _fill(client: DynamoDBClient, items: Sequence[Item], emit: Callable[[DemoEvent], None]) -> None:
     began = time.monotonic()
     client.create_table(
@@ -274,6 +240,9 @@ def _fill(client: DynamoDBClient, items: Sequence[Item], emit: Callable[[DemoEve
             RequestItems={table_name: [{"PutRequest": {"Item": _for_boto3({"M": item})["M"]}} for item in batch]}
         )
         emit(Filling(items=start + len(batch), of=len(items)))
+    client.update_table(
+        TableName=table_name, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    )
     emit(Filled(table=table_name, items=len(items), seconds=time.monotonic() - began))
 
 
@@ -323,17 +292,21 @@ def _text(value: Any) -> str:
 
 
 def _untrue(
-    items: int, outcome: LoadOutcome, rejected: Sequence[RejectedLine], verified: VerifyReport
+    synced: Synced, outcome: LoadOutcome, rejected: Sequence[RejectedLine], verified: VerifyReport
 ) -> Iterator[str]:  # fmt: skip
     counted = sum(count.items for count in outcome.report.counts)
     kept: dict[tuple[str | None, str], int] = {}
     for line in rejected:
         kept[line.entity, line.reason] = kept.get((line.entity, line.reason), 0) + line.items
+    written = synced.written
     claims: Mapping[str, tuple[object, object]] = {
-        "items read by the load": (items, outcome.report.items),
-        "items counted by the load": (items, counted),
-        "items read by the verification": (items, verified.items),
+        "items counted by the load": (outcome.report.items, counted),
+        "items read by the verification": (written.items, verified.items),
         "rejected items, by entity and reason": (dict(expected_rejected), kept),
+        "kinds of writes": ({"put", "update", "delete"}, set(written.kinds)),
+        "writes that the stream brought": (written.sent, synced.records),
+        "keys whose row bears the number of their last write": (len(written.standing), synced.found),
+        "rows that bear a number that is not the last of their key": (0, synced.strange),
         "differences between DynamoDB and PostgreSQL": (0, verified.total_differences),
         "keys that kept changing": (0, verified.undecided),
         "findings of the load": (0, len(outcome.report.findings)),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO
 from isal import isal_zlib
 
 some_table_arn = "arn:aws:dynamodb:us-east-1:123456789012:table/example"
+some_table_id = "00000000-0000-4000-8000-000000000000"
 some_time = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 batch_items = 256
 
@@ -35,8 +37,11 @@ class _DataFile:
 
     def write(self, items: list[bytes]) -> None:
         lines = b'{"Item":' + b'}\n{"Item":'.join(items) + b"}\n"
-        self.items += len(items)
+        self.write_lines(lines, len(items))
         self.item_bytes += len(lines) - 10 * len(items)
+
+    def write_lines(self, lines: bytes, items: int) -> None:
+        self.items += items
         self._put(self._gzip.compress(lines))
 
     def close(self) -> None:
@@ -63,6 +68,7 @@ def write_export(
     files: int = 4,
     table_arn: str = some_table_arn,
     export_time: datetime = some_time,
+    table_id: str = some_table_id,
 ) -> Path:
     """Write a full export in DynamoDB JSON under `folder`; return its own folder, ``folder/AWSDynamoDB/<export id>``.
 
@@ -89,29 +95,93 @@ def write_export(
             file.write(batch)
         for file in written:
             file.close()
-    lines = [file.manifest_line() for file in written]
-    _write_manifest(home, "manifest-files", "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
-    time = export_time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    summary = {
+    moments = {"exportTime": _iso(export_time)}
+    _write_manifests(home, written, {**_about(table_arn, export_id, export_time, table_id), **moments})
+    return home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenKey:
+    """A key that was written in an export's window, its item before and after it (None: there was none), and when."""
+
+    key: Mapping[str, Any]
+    old: Mapping[str, Any] | None = None
+    new: Mapping[str, Any] | None = None
+    at: datetime
+
+
+def write_changes_export(
+    folder: Path,
+    changes: Iterable[WrittenKey],
+    *,
+    window: tuple[datetime, datetime],
+    view: str = "NEW_AND_OLD_IMAGES",
+    table_arn: str = some_table_arn,
+    table_id: str = some_table_id,
+) -> Path:
+    """Write an incremental export in DynamoDB JSON under `folder`; return its own folder.
+
+    The data files, one with everything and one of an empty partition, lie in ``folder/AWSDynamoDB/data``, which
+    exports share.
+    """
+    since, until = window
+    export_id = _export_id(f"{table_arn} {since} {until} {view}", until)
+    home = folder / "AWSDynamoDB" / export_id
+    home.mkdir(parents=True)
+    (home / "_started").touch()
+    data = home.parent / "data"
+    data.mkdir(exist_ok=True)
+    written = []
+    for number, some in enumerate([list(changes), []]):
+        name = f"{_token(export_id, number)}.json.gz"
+        with (data / name).open("wb") as stream:
+            file = _DataFile(stream, f"AWSDynamoDB/data/{name}")
+            file.write_lines(b"".join(_change_line(change, view) for change in some), len(some))
+            file.close()
+        written.append(file)
+    moments = {"exportFromTime": _iso(since), "exportToTime": _iso(until)}
+    kind = {"version": "2023-08-01", "outputView": view, "exportType": "INCREMENTAL_EXPORT"}
+    _write_manifests(home, written, {**_about(table_arn, export_id, until, table_id), **moments, **kind})
+    return home
+
+
+def _change_line(change: WrittenKey, view: str) -> bytes:
+    micros = str(round(change.at.timestamp() * 1e6))
+    line: dict[str, Any] = {"Metadata": {"WriteTimestampMicros": {"N": micros}}, "Keys": change.key}
+    if change.new is not None:
+        line["NewImage"] = change.new
+    if change.old is not None and view == "NEW_AND_OLD_IMAGES":
+        line["OldImage"] = change.old
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _about(table_arn: str, export_id: str, moment: datetime, table_id: str) -> dict[str, Any]:
+    return {
         "version": "2020-06-30",
         "exportArn": f"{table_arn}/export/{export_id}",
-        "startTime": time,
-        "endTime": time,
+        "startTime": _iso(moment),
+        "endTime": _iso(moment),
         "tableArn": table_arn,
-        "tableId": "00000000-0000-4000-8000-000000000000",
-        "exportTime": time,
+        "tableId": table_id,
         "s3Bucket": "example-exports",
         "s3Prefix": None,
         "s3SseAlgorithm": "AES256",
         "s3SseKmsKeyId": None,
-        "manifestFilesS3Key": f"{key}/manifest-files.json",
-        "billedSizeBytes": sum(file.item_bytes for file in written),
-        "itemCount": sum(file.items for file in written),
+        "manifestFilesS3Key": f"AWSDynamoDB/{export_id}/manifest-files.json",
         "outputFormat": "DYNAMODB_JSON",
         "exportType": "FULL_EXPORT",
     }
-    _write_manifest(home, "manifest-summary", json.dumps(summary, separators=(",", ":")))
-    return home
+
+
+def _write_manifests(home: Path, written: list[_DataFile], summary: dict[str, Any]) -> None:
+    lines = [file.manifest_line() for file in written]
+    _write_manifest(home, "manifest-files", "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    sums = {"billedSizeBytes": sum(file.item_bytes for file in written), "itemCount": sum(f.items for f in written)}
+    _write_manifest(home, "manifest-summary", json.dumps({**summary, **sums}, separators=(",", ":")))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _write_manifest(home: Path, stem: str, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ class LocalPostgres:
         port: Names the socket; a TCP port only where the settings have `listen_addresses`.
         version: Such as `18.6`.
         process: The server's process.
+        superuser: The role that the cluster was made with.
     """
 
     bin_dir: Path
@@ -47,6 +48,7 @@ class LocalPostgres:
     port: int
     version: str
     process: ServerProcess
+    superuser: str = SUPERUSER
 
     @property
     def major(self) -> int:
@@ -60,13 +62,14 @@ class LocalPostgres:
 
     @property
     def dsn(self) -> str:
-        """The URI of the superuser's own database."""
-        return self.dsn_of(SUPERUSER)
+        """The URI of the database `postgres`, as the superuser."""
+        return self.dsn_of("postgres")
 
-    def dsn_of(self, database: str, *, user: str = SUPERUSER) -> str:
-        """Return the URI of a database, whether or not it exists."""
+    def dsn_of(self, database: str, *, user: str | None = None) -> str:
+        """Return the URI of a database, whether or not it exists; as the superuser unless another role is named."""
         host = quote(str(self.socket_folder), safe="")
-        return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={host}&port={self.port}"
+        role = quote(user or self.superuser, safe="")
+        return f"postgresql://{role}@/{quote(database, safe='')}?host={host}&port={self.port}"
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
         """Create a database as a copy of `template`, to which nobody may be connected; return its URI."""
@@ -109,6 +112,7 @@ def embedded_postgres(
     bin_dir: Path | None = None,
     settings: Mapping[str, str] | None = None,
     initdb_options: Sequence[str] = (),
+    superuser: str = SUPERUSER,
 ) -> Iterator[LocalPostgres]:
     """Run a PostgreSQL server for as long as the context lasts.
 
@@ -122,6 +126,7 @@ def embedded_postgres(
             out of the package embedded-postgres.
         settings: Parameters of the server, such as `{"wal_level": "logical"}`.
         initdb_options: Further options for a new cluster, such as `--data-checksums` or another locale.
+        superuser: The role that a new cluster is made with, and that addresses name.
 
     Raises:
         LocalExtraMissing: There is no embedded-postgres.
@@ -130,6 +135,25 @@ def embedded_postgres(
         ServerDidNotStart: The server ended, or was not ready within `READY_SECONDS`.
     """
     postgres = installation(bin_dir or embedded_bin_dir())
+
+    def prepare(reachable: Installation, folder: Path) -> list[str]:
+        options = [f"--username={superuser}", *initdb_options]
+        return reachable.initdb(folder, durable=data is not None, options=options)
+
+    with serving(postgres, prepare, data=data, settings=settings, superuser=superuser) as server:
+        yield server
+
+
+@contextmanager
+def serving(
+    postgres: Installation,
+    prepare: Callable[[Installation, Path], list[str]],
+    *,
+    data: Path | None,
+    settings: Mapping[str, str] | None,
+    superuser: str,
+) -> Iterator[LocalPostgres]:
+    """Run a server as `embedded_postgres` does; `prepare` gives the command that makes a new data folder."""
     user = unprivileged.server_user(data)
     is_new = data is None or postgres.needs_cluster(data.absolute(), user)
     work = unprivileged.make_work_folder(user)
@@ -140,7 +164,7 @@ def embedded_postgres(
         process = ServerProcess(
             ServerCommand(
                 name=f"PostgreSQL {postgres.version}",
-                prepare=reachable.initdb(folder, durable=data is not None, options=initdb_options) if is_new else (),
+                prepare=prepare(reachable, folder) if is_new else (),
                 command=reachable.serve(folder, work / "server", parameters),
                 environment=environment(),
                 user=(user.uid, user.gid) if user else None,
@@ -163,6 +187,7 @@ def embedded_postgres(
             port=int(parameters["port"]),
             version=postgres.version,
             process=process,
+            superuser=superuser,
         )
     finally:
         process.stop()

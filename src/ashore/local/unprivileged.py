@@ -93,8 +93,9 @@ def reachable_programs(bin_dir: Path, user: ServerUser | None, work: Path) -> Pa
     copy = work / "programs"
     home = copy / package.name / installed.name
     (home / "bin").mkdir(parents=True)
-    for program in ("initdb", "postgres"):
-        shutil.copy2(bin_dir / program, home / "bin")
+    for program in ("initdb", "postgres", "pg_basebackup"):
+        if (bin_dir / program).exists():
+            shutil.copy2(bin_dir / program, home / "bin")
     for folder in (
         installed / "lib",
         installed / "share",

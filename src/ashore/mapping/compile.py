@@ -39,6 +39,7 @@ def compile_source(source: Source) -> Plan:
         sort_key=source.sort_key,
         entities={plan.name: plan for plan in plans},
         rules=tuple(sorted(rules, key=lambda one: one.rule.outcome)),
+        groups=tuple(frozenset(entity.name for entity in group) for group in source.groups),
     )
 
 
@@ -49,10 +50,19 @@ def _source_problems(source: Source) -> Iterator[Problem]:
     if source.sort_key is not None and source.sort_key.name == source.partition_key.name:
         hint = "name the table's two key attributes; sort_key=None for a table without a sort key"
         yield Problem(where=where, what=f"has {source.sort_key.name!r} as partition key and as sort key", hint=hint)
+    yield from _group_problems(source, where)
     for rule in source.rules:
         if source.sort_key is None and rule.sort != "*":
             what = f"has no sort key, the rule {rule.name!r} speaks of one"
             yield Problem(where=where, what=what, hint="leave `sort` out")
+
+
+def _group_problems(source: Source, where: str) -> Iterator[Problem]:
+    grouped = [entity for group in source.groups for entity in group]
+    for name in sorted({entity.name for entity in grouped if entity not in source.entities}):
+        yield Problem(where=where, what=f"together(…) names {name!r}, which is not its own", hint="leave it out")
+    for name in sorted({entity.name for entity in grouped if grouped.count(entity) > 1}):
+        yield Problem(where=where, what=f"together(…) names {name!r} twice", hint="make one group of both")
 
 
 def _twice(plans: list[EntityPlan]) -> Iterator[Problem]:

@@ -238,6 +238,7 @@ class Source:
         self.names = names
         self.entities: list[Entity] = []
         self.rules: list[Rule] = []
+        self.groups: list[tuple[Entity, ...]] = []
 
     def key(self, partition: str, sort: str | None = None) -> Key:
         """The patterns of a key, as in ``court.key("case|{docket_number}", "message|{message_id}")``."""
@@ -255,6 +256,10 @@ class Source:
         self.rules.append(
             Rule(name=name, outcome="left_out", partition=partition, sort=sort, because=because, rebuild=rebuild)
         )
+
+    def together(self, *entities: Entity) -> None:
+        """Say that one transaction writes items of these entities: their writes cross together, or not at all."""
+        self.groups.append(entities)
 
     def compile(self) -> Plan:
         """Check the declaration whole and compile it.

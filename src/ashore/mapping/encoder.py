@@ -10,7 +10,7 @@ import msgspec
 
 from ashore.mapping import copy_text, fast, route
 from ashore.mapping.encoded import Encoded, Rejected, Sample, Shape
-from ashore.mapping.match import AsCopy, AsRow, Match, Ruled, key_texts, matcher, selected
+from ashore.mapping.match import AsCopy, AsRow, Match, Ruled, key_texts, matcher, may_take_markers, selected
 from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.reasons import UnfitError, explanations
 from ashore.mapping.rows import Rows, to_rows
@@ -77,6 +77,7 @@ class GeneratedEncoder:
         }
         self._peek = route.peek(plan)
         self._route = route.router(plan, [slot.match for slot in self._slots])
+        self._takes_markers = any(may_take_markers(route.form_of(slot.match)) for slot in self._slots)
 
     def _add_columns(self, entity: EntityPlan) -> None:
         self.columns[self.name_of(entity.table.fullname)] = copy_text.entity_columns(entity)
@@ -120,7 +121,7 @@ class GeneratedEncoder:
     def encode(self, items: Sequence[bytes]) -> Encoded:
         """Encode a chunk; see `Encoder.encode`."""
         batch = Encoded()
-        if len(self._slots) == 1 and not self._plan.rules and self._slots[0].chosen:
+        if len(self._slots) == 1 and not self._plan.rules and self._slots[0].chosen and not self._takes_markers:
             self._encode_all(self._slots[0], items, batch)
         else:
             self._distribute(items, batch)

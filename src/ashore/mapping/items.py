@@ -69,9 +69,28 @@ def _item(plan: EntityPlan, rows: Rows) -> Item:
         value = _own(residue.get(derived.pointer), render(derived, rows.row, plan))
         if value:
             item[derived.attribute] = value
-    for key, text in zip(key_attributes(plan), key_of(plan, rows.row), strict=False):
-        item[key.name] = _own(residue.get(token(key.name)), {key.type: text})
-    return item
+    return item | _key(plan, rows.row, residue)
+
+
+def item_key(plan: EntityPlan, row: Mapping[str, Any]) -> Item:
+    """The key attributes of a row's item; of the row only its key columns and `residue` are looked at.
+
+    Raises:
+        RowNotAnItemError: A key column holds what no key can hold.
+    """
+    try:
+        return _key(plan, row, _residue(plan.record, row))
+    except UnfitError as unfit:
+        found = explanations[unfit.reason]
+        raise RowNotAnItemError(table=plan.table.fullname, column=unfit.attribute or "?", found=found) from None
+
+
+def _key(plan: EntityPlan, row: Mapping[str, Any], residue: Residue) -> Item:
+    return {
+        key.name: _own(residue.get(token(key.name)), {key.type: text})
+        for key, text in zip(key_attributes(plan), key_of(plan, row), strict=False)
+        if text is not None
+    }
 
 
 def _own(entry: Any, rendered: TypedValue) -> TypedValue:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from ashore.mapping.declare import Rule
+from ashore.mapping.pattern import Glob, common_text
 from ashore.mapping.plan import EntityPlan, Generation, Plan, RulePlan, key_attributes
 from ashore.mapping.reasons import UnfitError
 from ashore.model.attribute import kind
 from ashore.model.item import Item
+from ashore.model.marker import PREFIX, is_marker_text
 
 KeyTexts = tuple[str, str | None]
 
@@ -45,6 +48,21 @@ class Ruled:
 
 Match = AsRow | AsCopy | Ruled | None
 
+_every_marker: Final = Glob(f"{PREFIX}*")
+_marker: Final = Ruled(
+    RulePlan(
+        rule=Rule(
+            name="ashore-marker",
+            outcome="left_out",
+            partition=_every_marker.text,
+            sort="*",
+            because="Ashore wrote it to see it come back from the stream",
+        ),
+        partition=_every_marker,
+        sort=Glob("*"),
+    )
+)
+
 
 def key_texts(plan: Plan | EntityPlan, item: Item) -> KeyTexts:
     """The wire content of the item's key attributes: text, a number's text or base64.
@@ -64,7 +82,10 @@ def key_texts(plan: Plan | EntityPlan, item: Item) -> KeyTexts:
 
 
 def matcher(plan: Plan) -> Callable[[str, str | None], Match]:
-    """A function from key texts to what the item is; entities before `leave_out` before `not_yet`."""
+    """A function from key texts to what the item is; entities before `leave_out` before `not_yet`.
+
+    A marker is none of them, whatever the patterns say.
+    """
     forms: list[tuple[Generation, AsRow | AsCopy]] = []
     for entity in plan.entities.values():
         forms += [(generation, AsRow(entity, place)) for place, generation in enumerate(entity.generations)]
@@ -72,6 +93,8 @@ def matcher(plan: Plan) -> Callable[[str, str | None], Match]:
             forms += [(generation, AsCopy(entity, place)) for place, generation in enumerate(entity.copies.generations)]
 
     def match(partition: str, sort: str | None) -> Match:
+        if partition.startswith(PREFIX) and is_marker_text(partition):
+            return _marker
         for generation, found in forms:
             if matches(generation, partition, sort) is not None:
                 return found
@@ -92,6 +115,11 @@ def matches(generation: Generation, partition: str, sort: str | None) -> dict[st
     if more is None or any(taken.get(name, text) != text for name, text in more.items()):
         return None
     return taken | more
+
+
+def may_take_markers(generation: Generation) -> bool:
+    """Whether this form could take a marker's key, so that the key has to be looked at before its items are."""
+    return common_text(generation.partition, _every_marker) is not None
 
 
 def selected(plan: Plan, names: Collection[str] | None) -> frozenset[str]:

@@ -156,13 +156,21 @@ class RulePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A compiled `Source`. Cheap to share inside a process; other processes load it by a `PlanReference`."""
+    """A compiled `Source`. Cheap to share inside a process; other processes load it by a `PlanReference`.
+
+    `groups` are the crossing groups of more than one entity: their writes move together.
+    """
 
     name: str
     partition_key: KeyAttribute
     sort_key: KeyAttribute | None
     entities: Mapping[str, EntityPlan]
     rules: tuple[RulePlan, ...]
+    groups: tuple[frozenset[str], ...] = ()
+
+    def group_of(self, entity: str) -> frozenset[str]:
+        """The entities whose writes move together with this one's, itself included."""
+        return next((group for group in self.groups if entity in group), frozenset({entity}))
 
     def encoder(
         self,

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from ashore.mapping.match import AsCopy, AsRow, key_texts
+from ashore.mapping.match import AsCopy, AsRow, key_texts, may_take_markers
 from ashore.mapping.pattern import Pattern
 from ashore.mapping.plan import Generation, Plan, key_attributes
 from ashore.mapping.wire import read_item
+from ashore.model.marker import PREFIX
 
 
 def peek(plan: Plan) -> Callable[[bytes], Any]:
@@ -57,7 +58,9 @@ def router(plan: Plan, matches: Sequence[AsRow | AsCopy]) -> Callable[[Any], int
     """
     lines = ["def route(key):", "    p = key.p.text", *(["    q = key.q.text"] if plan.sort_key else [])]
     namespace: dict[str, Any] = {}
-    forms = [(place, _generation(match)) for place, match in enumerate(matches)]
+    forms = [(place, form_of(match)) for place, match in enumerate(matches)]
+    if any(may_take_markers(form) for _, form in forms):
+        lines += [f"    if p[:{len(PREFIX)}] == {PREFIX!r}:", "        return -1"]
     for place, form in sorted(forms, key=lambda one: _guesses(one[1])):
         tests = [test for name, pattern in (("p", form.partition), ("q", form.sort)) for test in _tests(name, pattern)]
         for name, pattern in (("p", form.partition), ("q", form.sort)):
@@ -71,7 +74,8 @@ def router(plan: Plan, matches: Sequence[AsRow | AsCopy]) -> Callable[[Any], int
     return route
 
 
-def _generation(match: AsRow | AsCopy) -> Generation:
+def form_of(match: AsRow | AsCopy) -> Generation:
+    """The form of the keys that were matched."""
     copies = match.entity.copies
     generations = match.entity.generations if isinstance(match, AsRow) or copies is None else copies.generations
     return generations[match.generation]

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of one key, as a stream record tells it.
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One change of one key, as a stream record tells it. A struct, since there are many: made in 0.1 µs, not in 0.9.
 
     `sequence` is the record's sequence number: integers, to be compared as such, in order within a shard and along
     its lineage. `key` is the DynamoDB-JSON object of the key attributes, `item` that of the whole item after the
@@ -18,10 +19,14 @@ class Change:
     """
 
     sequence: int
-    key: bytes = field(repr=False)
-    item: bytes | None = field(repr=False)
+    key: bytes
+    item: bytes | None
     at: float
     is_expiry: bool = False
+
+    def __repr__(self) -> str:
+        """Without key and item, so that it may be logged."""
+        return f"Change(sequence={self.sequence}, at={self.at}, is_expiry={self.is_expiry})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +61,18 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin in a shard: at its oldest record, at a sequence number, or after one."""
+    """Where to begin in a shard: at its oldest record, at a sequence number, or after one.
 
-    kind: Literal["TRIM_HORIZON", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"]
+    LATEST, behind the newest record, is for measuring what is written afterwards. No sync begins there: what was
+    written between two listings of the shards would be passed over.
+    """
+
+    kind: Literal["TRIM_HORIZON", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "LATEST"]
     sequence: int | None = None
 
 
 TRIM_HORIZON = Start("TRIM_HORIZON")
+LATEST = Start("LATEST")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

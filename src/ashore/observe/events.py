@@ -129,6 +129,45 @@ class SyncStateChanged:
     state: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkersRefused:
+    """No markers are written, though they were asked for: what is said of a moment is said by time. Told once."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReconnecting:
+    """PostgreSQL is away, or ended the connection; the worker tries to connect again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkersSpent:
+    """So many markers were written for a moment; `shards` returned one, those `not_reached` pass it by time."""
+
+    markers: int
+    shards: int
+    not_reached: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncTended:
+    """A worker ended a round: about once a second, also while the sync is paused. `shards` are those that it reads."""
+
+    state: Literal["running", "paused", "stopped"]
+    shards: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncLagging:
+    """The stream was left unread for longer than is good, or (`alarm` None) no more. DynamoDB keeps it for 24 hours."""
+
+    alarm: Literal["warning", "urgent"] | None
+    hours: float
+
+
 Event = (
     LoadStarted
     | Progress
@@ -141,6 +180,11 @@ Event = (
     | SyncBatch
     | SyncMerged
     | SyncStateChanged
+    | MarkersRefused
+    | MarkersSpent
+    | SyncReconnecting
+    | SyncTended
+    | SyncLagging
 )
 Emit = Callable[[Event], None]
 

@@ -21,8 +21,9 @@ from ashore.mapping.plan import Plan
 from ashore.pipeline.check_items import advice_on, first_items
 from ashore.pipeline.check_tables import check_tables
 from ashore.pipeline.project import Items, item_source, plan_of
+from ashore.postgres.address import server_of
 from ashore.postgres.binary import misfit_entities
-from ashore.postgres.connect import connect, server_of
+from ashore.postgres.connect import connect
 from ashore.postgres.errors import translated
 from ashore.postgres.server import check_access as check_server_access
 from ashore.postgres.server import server

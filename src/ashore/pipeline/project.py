@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, assert_never
 
 from ashore.config.settings import FromExport, FromTable, Settings
-from ashore.dynamodb.access import required_permissions, stream_permissions
+from ashore.dynamodb.access import marker_permissions, required_permissions, stream_permissions
 from ashore.dynamodb.export import ExportSource
 from ashore.dynamodb.scan import TableSource
 from ashore.errors import AshoreError, Problem, SettingsError
@@ -19,7 +19,8 @@ from ashore.ledger.schema import found_version
 from ashore.load.errors import UnknownEntity
 from ashore.mapping.declared import PlanReference, load_plan
 from ashore.mapping.plan import Plan
-from ashore.postgres.connect import connect, server_of
+from ashore.postgres.address import server_of
+from ashore.postgres.connect import connect
 from ashore.postgres.errors import translated
 
 Items = TableSource | ExportSource
@@ -203,10 +204,15 @@ def _unfinished(project: Project) -> str | None:
     return f"load {record.id} of {record.started_at:%Y-%m-%d %H:%M %Z} is unfinished: {done}"
 
 
-def policy(settings: Settings, *, with_stream: bool = False) -> dict[str, Any]:
-    """The least IAM policy with which the settings' source, and its stream, can be read; asks nobody."""
+def policy(settings: Settings, *, with_stream: bool = False, with_markers: bool = False) -> dict[str, Any]:
+    """The least IAM policy with which the settings' source, and its stream, can be read; asks nobody.
+
+    With `with_markers` it also lets markers be written to the table.
+    """
     source = item_source(settings)
-    statements = required_permissions(source) + (stream_permissions(source) if with_stream else [])
+    statements = required_permissions(source)
+    statements += stream_permissions(source) if with_stream else []
+    statements += marker_permissions(source) if with_markers else []
     return {"Version": "2012-10-17", "Statement": statements}
 
 

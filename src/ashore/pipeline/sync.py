@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from ashore.config.settings import Settings
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
+from ashore.dynamodb.write import UNITS_A_MARKER, MarkerWriter
+from ashore.dynamodb.write_back import TableWriter
 from ashore.errors import AshoreError
 from ashore.ledger import loads, pending, streams
+from ashore.ledger.marking import want
+from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import ensure_ledger
 from ashore.mapping.plan import Plan
 from ashore.observe.events import Emit, silent
 from ashore.pipeline.load import tables_of
 from ashore.pipeline.project import Items, Project, item_source
+from ashore.pipeline.reverse import Reverser, WriteBack
 from ashore.postgres.connect import Conn, connect
 from ashore.postgres.errors import translated
 from ashore.postgres.names import TableName
-from ashore.postgres.retry import connect_patiently
 from ashore.sync.errors import NotBegun, OtherTable, SyncPaused
 from ashore.sync.order import OnGap, SyncLimits, SyncOrder
+from ashore.sync.outages import over_outages
 from ashore.sync.start import ensure_stream
 from ashore.sync.stop import Stopped, set_paused, stop
-from ashore.sync.worker import Worker, new_executor
+from ashore.sync.turns import quick_turns
+from ashore.sync.worker import Worker, new_executor, new_name
 
 EXPORT_MARGIN_SECONDS: Final = 60.0
 """How much later than the pause of the stream an export has to be: clocks differ, and a last page takes time."""
@@ -171,59 +180,116 @@ def sync_order(project: Project, *, on_gap: OnGap = "stop", limits: SyncLimits |
         plan=project.plan,
         source=stream_source(source),
         fetch=source.get_items,
+        markers=marker_writer(project.settings, source) if project.settings.markers else None,
         on_gap=on_gap,
-        limits=limits or SyncLimits(),
+        limits=limits or _limits(project.settings),
+    )
+
+
+def marker_writer(settings: Settings, source: TableSource) -> MarkerWriter:
+    """What writes markers to a table, within the settings' write units."""
+    return MarkerWriter(
+        table=source.table,
+        region=source.region,
+        endpoint_url=source.endpoint_url,
+        profile=source.profile,
+        units_per_second=settings.marker_write_units,
+    )
+
+
+def _limits(settings: Settings) -> SyncLimits:
+    """The budget for markers, and the time that it takes beside that in which they return."""
+    writing = UNITS_A_MARKER * settings.marker_writes / settings.marker_write_units
+    patience = SyncLimits().marker_patience_seconds + writing
+    return SyncLimits(marker_writes=settings.marker_writes, marker_patience_seconds=patience)
+
+
+def write_back(project: Project) -> WriteBack:
+    """What is written back once entities are written in PostgreSQL: to the table that the settings name.
+
+    Raises:
+        NeedsTable: They name none.
+    """
+    source = table_source(project)
+    return WriteBack(
+        store=TableWriter(
+            table=source.table, region=source.region, endpoint_url=source.endpoint_url, profile=source.profile
+        )
     )
 
 
 def run_worker(
-    order: SyncOrder, stop_event: threading.Event, *, emit: Emit = silent, until: Callable[[Conn], bool] | None = None
+    order: SyncOrder,
+    stop_event: threading.Event,
+    *,
+    emit: Emit = silent,
+    until: Callable[[Conn], bool] | None = None,
+    write_back: WriteBack | None = None,
 ) -> None:
     """Work until `stop_event` is set, or `until` says so (it is asked about once a second), then hand the shards over.
 
+    With `write_back`, rows of entities that are written in PostgreSQL become items again, and those whose time is over
+    are deleted. A PostgreSQL that restarts, fails over, or drops the connection is connected to again.
+
     Raises:
         SyncError: See each subclass; nothing was skipped.
-        SourceError, PostgresError: What was committed stays; calling again goes on.
+        SourceError, PostgresError: PostgreSQL was away for longer than the limits say, or refused something; what was
+            committed stays, and calling again goes on.
     """
-    name = f"ashore sync {order.plan.name}"
-    with (
-        connect_patiently(order.dsn, application_name=name, autocommit=True) as conn,
-        new_executor(order) as executor,
-        translated("syncing"),
-    ):
-        worker = Worker(conn=conn, order=order, tables=_tables(conn, order.plan), executor=executor, emit=emit)
-        if until is None:
-            worker.run(stop_event)
-            return
+    name = new_name()
+
+    def work(conn: Conn, alive: Callable[[], None]) -> None:
+        tables = _tables(conn, order.plan)
+        worker = Worker(conn=conn, order=order, tables=tables, executor=executor, emit=emit, name=name)
         asked_at = 0.0
         try:
             while not stop_event.is_set():
                 if not worker.round():
                     stop_event.wait(0.05)
-                if order.clock() - asked_at >= min(1.0, order.limits.tend_seconds):
+                alive()
+                if reverser is not None and reverser.failure is not None:
+                    raise reverser.failure
+                if until is not None and order.clock() - asked_at >= min(1.0, order.limits.tend_seconds):
                     asked_at = order.clock()
                     if until(conn):
                         return
         finally:
             worker.leave()
 
+    with ExitStack() as stack:
+        stack.enter_context(quick_turns())
+        executor = stack.enter_context(new_executor(order))
+        reverser = None if write_back is None else stack.enter_context(Reverser(order, write_back))
+        over_outages(order, name, stop_event, work, emit)
+
 
 def caught_up(source: str, moment: float) -> Callable[[Conn], bool]:
     """Whether a sync has nothing to do any more that was there at `moment` (seconds since 1970); for `run_worker`.
 
+    Changes that are parked even so have been tried again since everything else was done: what stands in their way are
+    other items, for good or until the application changes them.
+
     The function raises SyncPaused where it would wait for ever.
     """
+    done_at: datetime | None = None
 
     def is_caught_up(conn: Conn) -> bool:
+        nonlocal done_at
         stream = streams.stream_of(conn, source)
         if stream is not None and stream.state == "paused":
             raise SyncPaused(source=source)
-        row = conn.execute("SELECT to_timestamp(%s)", (moment,)).fetchone()
-        if row is None or not streams.passing(conn, source, row[0]).is_past:
-            return False
-        states = loads.entities_of(conn, source).values()
-        waits = any(one.state == "merging" for one in states) or pending.count_parked(conn, source)
-        return not waits and not count_repairs(conn, source)
+        then = moment_ago(conn, time.time() - moment)
+        is_past = passing(conn, source, then).is_past
+        if not is_past:
+            want(conn, source, then)
+        now = moment_ago(conn, 0.0)
+        is_done = (
+            is_past
+            and not any(one.state == "merging" for one in loads.entities_of(conn, source).values())
+            and not count_repairs(conn, source)
+        )
+        done_at = (done_at or now) if is_done else None
+        return done_at is not None and not pending.is_parked_since_before(conn, source, done_at)
 
     return is_caught_up
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import conninfo, pq
 
+from ashore.config.address import Address, parse
+from ashore.postgres.address import server_of
 from ashore.postgres.errors import CannotConnect
+from ashore.postgres.iam.attempts import is_refusal
+from ashore.postgres.iam.errors import TokenRefused
+from ashore.postgres.iam.login import IamLogin
+from ashore.postgres.tls import tls_defaults
 
 Row = TypeVar("Row")
 Conn = psycopg.Connection[tuple[Any, ...]]
@@ -28,72 +31,48 @@ def connect(dsn: str, *, application_name: str, autocommit: bool = False) -> Con
     """Open a connection.
 
     What the DSN leaves open gets a timeout of 10 s for connecting, keepalives that find a dead peer within a minute,
-    and TLS as `tls_defaults` says. Where the server can, it looks every 2 s whether this client still lives, so that
+    and TLS as `tls_defaults` says. One that begins with ``postgresql+iam://`` is connected to with a token, see
+    `IamLogin`. Where the server can, it looks every 2 s whether this client still lives, so that
     the work of a killed process does not hold its locks for long.
 
     Raises:
         CannotConnect: With libpq's reason.
+        IamError: No token could be made, or the server refused it.
     """
     try:
-        parameters = conninfo.conninfo_to_dict(dsn)
+        address = parse(dsn)
     except psycopg.ProgrammingError:
         raise CannotConnect(server="an address that cannot be read", reason="the DSN is malformed") from None
-    options: dict[str, Any] = {**_TIMEOUTS, **tls_defaults(dsn), **parameters, "client_encoding": "UTF8"}
-    options["application_name"] = application_name
+    options = {"client_encoding": "UTF8", "application_name": application_name, "autocommit": True}
     try:
-        connection: Conn = psycopg.connect("", autocommit=True, **options)
-    except psycopg.OperationalError as error:
+        connection = _with_password(address, options) if address.iam is None else _with_token(dsn, options)
+        connection.execute("SELECT set_config('ashore.works', 'yes', false)")  # the guard of a cutover lets it write
+        # https://www.postgresql.org/docs/current/runtime-config-connection.html: not on every platform
+        with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
+            connection.execute("SELECT set_config('client_connection_check_interval', '2s', false)")
+    except (psycopg.OperationalError, OSError) as error:
         raise CannotConnect(server=server_of(dsn), reason=str(error).strip().splitlines()[-1]) from None
-    # https://www.postgresql.org/docs/current/runtime-config-connection.html: not on every platform
-    with suppress(psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):
-        connection.execute("SELECT set_config('client_connection_check_interval', '2s', false)")
     connection.autocommit = autocommit
     return connection
+
+
+def _with_password(address: Address, options: Mapping[str, Any]) -> Conn:
+    parameters: dict[str, Any] = {**_TIMEOUTS, **tls_defaults(address.parameters), **address.parameters, **options}
+    return psycopg.connect("", **parameters)
+
+
+def _with_token(dsn: str, options: Mapping[str, Any]) -> Conn:
+    login = IamLogin(dsn)
+    try:
+        return login.connect(**options)
+    except psycopg.OperationalError as error:
+        if not is_refusal(error):
+            raise
+        reason = str(error).strip().splitlines()[-1]
+        raise TokenRefused(server=server_of(dsn), user=login.dialling.user, reason=reason) from None
 
 
 def one_row(cursor: psycopg.Cursor[Row]) -> Row:
     """The row of a statement that gives exactly one, such as an aggregate or INSERT … RETURNING."""
     [row] = cursor.fetchall()
     return row
-
-
-def tls_defaults(dsn: str) -> dict[str, str]:
-    """The TLS settings for what the DSN, and libpq's environment, leave open.
-
-    ``verify-full`` unless every host is this machine (a loopback address or a unix socket); with the system's
-    authorities unless a root certificate is named or stands where libpq looks for one.
-    """
-    settings = _resolved(dsn)
-    named = settings.get("hostaddr") or settings.get("host") or ""
-    if "sslmode" in settings or all(_is_this_machine(host) for host in named.split(",")):
-        return {}
-    defaults = {"sslmode": "verify-full"}
-    if "sslrootcert" not in settings and not (Path.home() / ".postgresql" / "root.crt").exists():
-        defaults["sslrootcert"] = "system"
-    return defaults
-
-
-def server_of(dsn: str) -> str:
-    """Host, port and database of a DSN, to be shown."""
-    settings = _resolved(dsn)
-    host = settings.get("host") or settings.get("hostaddr") or "the local socket"
-    return f"{host}:{settings.get('port', '5432')}/{settings.get('dbname', '')}"
-
-
-def _resolved(dsn: str) -> dict[str, str]:
-    given = {name: str(value) for name, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
-    from_environment = {
-        option.keyword.decode(): os.environ[option.envvar.decode()]
-        for option in pq.Conninfo.get_defaults()
-        if option.envvar is not None and option.envvar.decode() in os.environ
-    }
-    return {**from_environment, **given}
-
-
-def _is_this_machine(host: str) -> bool:
-    if host in {"", "localhost"} or host.startswith(("/", "@")):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

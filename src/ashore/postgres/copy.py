@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from psycopg import sql
 
@@ -41,7 +42,7 @@ def copy_text(conn: Conn, table: TableName, columns: Sequence[str], lines: bytes
         psycopg.Error: A row was refused; none of this COPY is kept.
     Source: https://www.postgresql.org/docs/current/sql-copy.html
     """
-    return _copy(conn, _statement(table, columns), [lines])
+    return _copy(conn, _statement(table, tuple(columns)), [lines])
 
 
 def copy_binary(conn: Conn, table: TableName, columns: Sequence[str], rows: bytes) -> int:
@@ -57,16 +58,11 @@ def copy_binary(conn: Conn, table: TableName, columns: Sequence[str], rows: byte
         psycopg.Error: A row was refused; none of this COPY is kept.
     Source: https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
     """
-    statement = _statement(table, columns) + sql.SQL(" (FORMAT binary)")
+    statement = _statement(table, tuple(columns)) + b" (FORMAT binary)"
     return _copy(conn, statement, [_HEADER, rows, _TRAILER])
 
 
-def _statement(table: TableName, columns: Sequence[str]) -> sql.Composed:
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    return sql.SQL("COPY {} ({}) FROM STDIN").format(table.identifier, names)
-
-
-def _copy(conn: Conn, statement: sql.Composed, parts: Sequence[bytes]) -> int:
+def _copy(conn: Conn, statement: bytes, parts: Sequence[bytes]) -> int:
     with conn.cursor() as cursor:
         with cursor.copy(statement) as copy:
             for part in parts:
@@ -74,3 +70,11 @@ def _copy(conn: Conn, statement: sql.Composed, parts: Sequence[bytes]) -> int:
                 for start in range(0, len(view), _WRITE_BYTES):
                     copy.write(view[start : start + _WRITE_BYTES])
         return cursor.rowcount
+
+
+@lru_cache(maxsize=1_000)
+def _statement(table: TableName, columns: tuple[str, ...]) -> bytes:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        table.identifier, sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    return statement.as_bytes()

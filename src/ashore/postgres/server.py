@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ashore.errors import Problem
 from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.errors import CannotConnect, TableNotSupported
+from ashore.postgres.iam.errors import IamError
 from ashore.postgres.names import table_name
 from ashore.postgres.tables import columns_of, current_schema, exists
 
@@ -58,7 +59,7 @@ def check_access(dsn: str, tables: Sequence[sa.Table]) -> list[Problem]:
     try:
         with connect(dsn, application_name="ashore check", autocommit=True) as conn:
             return [*_server_problems(server(conn)), *_table_problems(conn, tables)]
-    except CannotConnect as error:
+    except (CannotConnect, IamError) as error:
         return [Problem(where="postgres", what=error.what(), hint=error.hint())]
 
 

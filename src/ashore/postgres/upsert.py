@@ -34,7 +34,7 @@ class EntityWriter:
     """Writes and deletes the rows of one entity over one connection, whose session keeps the stages.
 
     `make_stages` comes first, once a session. The caller owns the transaction. Every table must have its primary key.
-    `number` tells the stages of a session apart.
+    `number` tells the stages of a session apart. Statements are composed once: it takes as long as sending them.
     """
 
     def __init__(self, plan: EntityPlan, tables: Mapping[str, TableName], *, number: int) -> None:
@@ -149,14 +149,15 @@ class EntityWriter:
         return tuple(column.column for column in self.plan.key)
 
     @cached_property
-    def _upsert(self) -> sql.Composed:
+    def _upsert(self) -> bytes:
         columns = entity_columns(self.plan)
         same = [sql.SQL("t.{0} = excluded.{0}").format(sql.Identifier(one)) for one in self._key]
         same = [one for one, name in zip(same, self._key, strict=True) if name not in self._primary]
         if self.tells_forms:
             same += [_same_entry(sql.SQL("excluded."), pointer) for pointer in self._pointers]
         mark = self.plan.expired_column
-        return _upsert(self.table, self._stage(0), columns, self._primary, same, () if mark is None else (mark,))
+        cleared = () if mark is None else (mark,)
+        return _upsert(self.table, self._stage(0), columns, self._primary, same, cleared).as_bytes()
 
     @cached_property
     def _pointers(self) -> list[str]:
@@ -170,13 +171,13 @@ class EntityWriter:
         return self.plan.copies
 
     @cached_property
-    def _upsert_copies(self) -> sql.Composed:
+    def _upsert_copies(self) -> bytes:
         copies = self._copies
-        at = len(self._columns) - 1
-        return _upsert(self._tables[copies.table.fullname], self._stage(at), copies_columns(copies), self._copy_key, [])
+        table, stage = self._tables[copies.table.fullname], self._stage(len(self._columns) - 1)
+        return _upsert(table, stage, copies_columns(copies), self._copy_key, []).as_bytes()
 
     @cached_property
-    def _replace_children(self) -> list[sql.Composed]:
+    def _replace_children(self) -> list[bytes]:
         statements = []
         for at, child in enumerate(self.plan.children, start=1):
             table = self._tables[child.record.table.fullname].identifier
@@ -191,7 +192,7 @@ class EntityWriter:
                     table, columns, columns, self._stage(at).identifier
                 )
             )
-        return statements
+        return [statement.as_bytes() for statement in statements]
 
     @property
     def _width(self) -> int:
@@ -210,7 +211,7 @@ class EntityWriter:
         return names, same
 
     @cached_property
-    def _delete(self) -> sql.Composed:
+    def _delete(self) -> bytes:
         names, same = self._identified(self._width)
         columns = dict.fromkeys((*self._primary, *self._links))
         gone = sql.SQL("gone AS (DELETE FROM {} AS t USING unnest({}) AS k({}) WHERE {} RETURNING {})").format(
@@ -227,7 +228,7 @@ class EntityWriter:
             for at, child in enumerate(self.plan.children)
         ]
         steps = sql.SQL(", ").join([gone, *children])
-        return sql.SQL("WITH {} SELECT {} FROM gone AS t").format(steps, self._link_texts("t"))
+        return sql.SQL("WITH {} SELECT {} FROM gone AS t").format(steps, self._link_texts("t")).as_bytes()
 
     @cached_property
     def _links(self) -> tuple[str, ...]:
@@ -243,11 +244,11 @@ class EntityWriter:
         return () if copies is None else tuple(column.name for column in copies.table.primary_key.columns)
 
     @cached_property
-    def _staged_links(self) -> sql.Composed:
+    def _staged_links(self) -> bytes:
         copies = self._copies
         stage = self._stage(len(self._columns) - 1).identifier
         same = sql.SQL(" AND ").join(sql.SQL("c.{0} = s.{0}").format(sql.Identifier(one)) for one in self._copy_key)
-        return sql.SQL(
+        statement = sql.SQL(
             "SELECT {links_t} FROM {own} AS t UNION SELECT {links_s} FROM {stage} AS s"
             " UNION SELECT {links_c} FROM {copies} AS c JOIN {stage} AS s ON {same}"
         ).format(
@@ -259,6 +260,7 @@ class EntityWriter:
             copies=self._tables[copies.table.fullname].identifier,
             same=same,
         )
+        return statement.as_bytes()
 
     def _of_copies(self, verb: LiteralString, on: LiteralString) -> sql.Composed:
         copies = self._copies

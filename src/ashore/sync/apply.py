@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,10 +19,8 @@ from ashore.ledger.pending import Parked
 from ashore.ledger.repairs import key_hash
 from ashore.mapping.encoded import Encoded, Rejected
 from ashore.mapping.match import AsCopy, AsRow
-from ashore.mapping.native import fastest_encoder
 from ashore.mapping.plan import Plan
 from ashore.mapping.reasons import explanations
-from ashore.postgres.binary import withhold_misfits
 from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.errors import is_row_refused, refusal
 from ashore.postgres.items import prepare
@@ -32,6 +29,7 @@ from ashore.postgres.upsert import EntityWriter
 from ashore.sync.contested import Contest
 from ashore.sync.copies import CopiesKeeper
 from ashore.sync.gathered import Gathered, Homes
+from ashore.sync.lines import LineMaker, Lines
 from ashore.sync.routing import Keyed, copy_identity, row_identity
 from ashore.sync.waits import waits_for_link
 
@@ -48,6 +46,10 @@ class _RowOfAnother(Exception):
     """A row is there that belongs to another item."""
 
 
+class NotAlone(Exception):
+    """Other keys than the batch's own have to be moved, and another batch may have these in hand."""
+
+
 class Applier:
     """Applies changes over one connection.
 
@@ -55,14 +57,18 @@ class Applier:
         conn: In autocommit mode between the caller's transactions; its session keeps temporary tables.
         plan: The declaration; every entity of it that is given changes must have its tables, with primary keys.
         tables: Declared tables' full names → tables.
+        maker: Of the same declaration.
     """
 
-    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+    def __init__(self, conn: Conn, plan: Plan, tables: Mapping[str, TableName], maker: LineMaker) -> None:
         self._conn = conn
         self._plan = plan
         self._tables = tables
-        self._encoder = fastest_encoder(plan)
+        self._maker = maker
         self._writers: dict[str, EntityWriter] = {}
+        self._is_alone = False
+        self.crossed = False
+        """Whether the last batch moved other keys than its own."""
         prepare(conn)
 
     def open(self, entities: Collection[str]) -> None:
@@ -72,8 +78,7 @@ class Applier:
                 writer = EntityWriter(self._plan.entities[name], self._tables, number=len(self._writers))
                 writer.make_stages(self._conn)
                 self._writers[name] = writer
-                own = {table.fullname: self._tables[table.fullname] for table in writer.plan.tables}
-                withhold_misfits(self._conn, self._encoder, own)
+                self._maker.admit(self._conn, writer.plan, self._tables)
 
     @property
     def opened(self) -> frozenset[str]:
@@ -87,6 +92,8 @@ class Applier:
         *,
         tries: Mapping[bytes, int] | None = None,
         is_repair: bool = False,
+        is_alone: bool,
+        lines: Lines | None = None,
     ) -> Counter[tuple[str, str]]:
         """Apply changes, no two of one key, each newer than whatever the database holds of its key.
 
@@ -95,35 +102,46 @@ class Applier:
             loads: Entity → the load whose attempt this continues, for rejected items.
             tries: How often a parked change was tried before, by key.
             is_repair: Whether the repair queue itself asks: then it need not be told of its keys.
+            is_alone: Whether the transaction has the homes of all keys to itself (`ashore.ledger.locks.lock_homes`).
+            lines: Made beforehand; they are used if they are of exactly those changes that write an item.
 
         Returns:
             The number of changes by entity and outcome: rows, copy, removed, kept_expired, rejected, parked.
 
         Raises:
+            NotAlone: Keys that are not among these have to be moved, and the transaction is not alone.
             psycopg.Error: Not because of a row; the caller's transaction has failed.
         """
+        self._is_alone, self.crossed = is_alone, False
+        if any(self._plan.entities[one.entity].copies is not None for one in changes if one.entity):
+            self._cross()
         for writer in self._writers.values():
             writer.begin()
         batch = Gathered(loads, tries or {}, self._homes(is_repair=is_repair))
         changes = self._without_expiries(changes, batch)
         self._leave_homes(changes, batch)
         puts = [keyed for keyed in changes if keyed.change.item is not None]
-        encoded, fit, unfit = self._encode(puts)
-        self._remove([keyed for keyed in changes if keyed.change.item is None] + [one for one, _ in unfit], batch)
-        batch.refused += [self._named(keyed, one) for keyed, one in unfit]
+        if lines is None or not lines.are_of(puts):
+            lines = self._maker.make(puts)
+        self._remove([one for one in changes if one.change.item is None] + [one for one, _ in lines.unfit], batch)
+        batch.refused += [refused for _, refused in lines.unfit]
         batch.counts.update((one.entity or UNMATCHED, "removed") for one in changes if one.change.item is None)
         if batch.homes.has_waiting:
-            contested, rest = self._waited_for(fit)
+            contested, rest = self._waited_for(lines.fit)
             if contested:
                 free = self._contest(contested, batch)
-                fit = [*rest, *free]
-                encoded, fit, _ = self._encode(fit)
-        batch = self._land_all(fit, encoded, batch)
+                lines = self._maker.make([*rest, *free])
+        batch = self._land_all(lines, batch)
         self._land_conflicts(batch)
-        self._settle_removed(batch)
+        self._settle_copies(batch)
         self._keep_refused(batch)
         self._release(batch)
         return batch.counts
+
+    def _cross(self) -> None:
+        self.crossed = True
+        if not self._is_alone:
+            raise NotAlone
 
     def _homes(self, *, is_repair: bool) -> Homes:
         found = one_row(self._conn.execute(_HOMES, {"source": self._plan.name}))
@@ -174,23 +192,6 @@ class Applier:
             keys = [(key_hash(key.encode()), key.encode(), entity) for key, entity, _ in found]
             repairs.ask_repair(self._conn, self._plan.name, keys, reason="waited")
 
-    def _encode(
-        self, puts: Sequence[Keyed], *, as_text: bool = False
-    ) -> tuple[Encoded, list[Keyed], list[tuple[Keyed, Rejected]]]:
-        """Rows of those items that fit, these items, and the others with why they do not."""
-        encode = self._encoder.encode_as_text if as_text else self._encoder.encode
-        encoded = encode([keyed.change.item or b"" for keyed in puts])
-        if not encoded.rejected:
-            return encoded, list(puts), []
-        by_raw = {id(keyed.change.item): keyed for keyed in puts}
-        unfit = [(by_raw[id(one.raw)], one) for one in encoded.rejected]
-        out = {id(keyed) for keyed, _ in unfit}
-        return encoded, [keyed for keyed in puts if id(keyed) not in out], unfit
-
-    @staticmethod
-    def _named(keyed: Keyed, one: Rejected) -> Rejected:
-        return replace(one, key=keyed.key.decode())
-
     def _identity(self, match: AsRow, keyed: Keyed) -> tuple[str | None, ...] | None:
         return row_identity(match, keyed.texts, tells_forms=self._writers[match.entity.name].tells_forms)
 
@@ -228,6 +229,7 @@ class Applier:
 
     def _contest(self, puts: Sequence[Keyed], batch: Gathered) -> list[Keyed]:
         """Those items that share their row with no other; the others are rejected."""
+        self._cross()
         free: list[Keyed] = []
         by_entity: defaultdict[str, list[Keyed]] = defaultdict(list)
         for keyed in puts:
@@ -243,62 +245,68 @@ class Applier:
             batch.links[name].update(contest.links)
         return free
 
-    def _land_all(self, puts: Sequence[Keyed], encoded: Encoded, batch: Gathered) -> Gathered:
+    def _land_all(self, lines: Lines, batch: Gathered) -> Gathered:
         """Write items; where one meets the row of another, all are judged together before any is written again."""
         attempt = batch.copy()
         try:
+            if self._landed(lines, attempt):
+                return attempt
             with self._conn.transaction():
-                self._land(puts, encoded, attempt)
+                self._land_halves(lines, attempt)
         except (_RowOfAnother, psycopg.errors.CardinalityViolation):
-            free = self._contest(puts, batch)
-            if len(free) == len(puts):
-                raise CountMismatch(where="rows of other items", expected=0, actual=len(puts)) from None
-            again, free, _ = self._encode(free)
-            return self._land_all(free, again, batch)
+            free = self._contest(lines.fit, batch)
+            if len(free) == len(lines.fit):
+                raise CountMismatch(where="rows of other items", expected=0, actual=len(free)) from None
+            return self._land_all(self._maker.make(free), batch)
         return attempt
 
-    def _land(self, puts: Sequence[Keyed], encoded: Encoded, batch: Gathered, *, is_last: bool = False) -> None:
+    def _land(self, lines: Lines, batch: Gathered, *, is_last: bool = False) -> None:
         """Write items; those that PostgreSQL refuses are found by halving."""
-        if not puts:
-            return
-        names = {keyed.match.entity.name for keyed in puts if isinstance(keyed.match, AsRow | AsCopy)}
+        if not self._landed(lines, batch, is_last=is_last):
+            self._land_halves(lines, batch, is_last=is_last)
+
+    def _land_halves(self, lines: Lines, batch: Gathered, *, is_last: bool = False) -> None:
+        middle = len(lines.fit) // 2
+        for half in (lines.fit[:middle], lines.fit[middle:]):
+            self._land(self._maker.make(half, as_text=True), batch, is_last=is_last)
+
+    def _landed(self, lines: Lines, batch: Gathered, *, is_last: bool = False) -> bool:
+        """Write items, or refuse the only one; False where PostgreSQL refused one of several, and none is written."""
+        if not lines.fit:
+            return True
+        names = {keyed.match.entity.name for keyed in lines.fit if isinstance(keyed.match, AsRow | AsCopy)}
         try:
             with self._conn.transaction():
-                refused = [one for name in sorted(names) for one in self._write(name, encoded, batch)]
+                for name in sorted(names):
+                    self._write(name, lines.encoded, batch)
         except psycopg.Error as error:
             if not is_row_refused(error) or isinstance(error, psycopg.errors.CardinalityViolation):
                 raise
-            if len(puts) == 1 and not encoded.binary:
-                self._refuse(puts[0], error, batch, is_last=is_last)
-                return
-            middle = len(puts) // 2
-            for half in (puts[:middle], puts[middle:]):
-                again, fit, _ = self._encode(half, as_text=True)
-                self._land(fit, again, batch, is_last=is_last)
+            if len(lines.fit) > 1 or lines.encoded.binary:
+                return False
+            self._refuse(lines.fit[0], error, batch, is_last=is_last)
         else:
-            batch.refused += refused
-            batch.counts.update({key: number for key, number in _landed(encoded).items() if number})
+            batch.counts.update({key: number for key, number in _counts(lines.encoded).items() if number})
+        return True
 
-    def _write(self, name: str, encoded: Encoded, batch: Gathered) -> list[Rejected]:
+    def _write(self, name: str, encoded: Encoded, batch: Gathered) -> None:
         writer = self._writers[name]
         entity = writer.plan
         staged = writer.stage(self._conn, encoded)
         if entity.copies is None:
             if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
                 raise _RowOfAnother
-            return []
+            return
         links = {*writer.staged_links(self._conn), *batch.links[name]}
-        keeper = self._keeper(name)
-        keeper.before(self._conn, links)
+        self._keeper(name).before(self._conn, links)
         if not writer.upsert_staged(self._conn, encoded.copy_data, staged):
             raise _RowOfAnother
-        keeper.after(self._conn, links)
+        batch.links[name].update(links)
         if batch.homes.has_waiting:
             batch.waited.update(waits_for_link(entity, link) for link in links)
-        return keeper.rejected
 
-    def _settle_removed(self, batch: Gathered) -> None:
-        """Settle the copies whose originals, or whose promoted siblings, were removed."""
+    def _settle_copies(self, batch: Gathered) -> None:
+        """Settle the copies whose originals or siblings were written or removed, once all of the batch has landed."""
         for name, links in batch.links.items():
             if self._plan.entities[name].copies is not None and links:
                 keeper = self._keeper(name)
@@ -317,7 +325,7 @@ class Applier:
 
     def _why_refused(self, keyed: Keyed) -> Rejected | None:
         """Whether PostgreSQL refuses the item's row for its own sake; nothing is written. None where it does not."""
-        encoded, _, _ = self._encode([keyed], as_text=True)
+        encoded = self._maker.make([keyed], as_text=True).encoded
         writer = self._writers[keyed.entity or UNMATCHED]
         try:
             with self._conn.transaction(force_rollback=True):
@@ -334,8 +342,7 @@ class Applier:
             puts = [keyed for keyed, _ in batch.conflicts]
             batch.conflicts.clear()
             self._remove(puts, batch)
-            encoded, fit, _ = self._encode(puts)
-            self._land(fit, encoded, batch, is_last=True)
+            self._land(self._maker.make(puts), batch, is_last=True)
 
     def _park(self, keyed: Keyed, error: psycopg.Error, batch: Gathered) -> None:
         name = keyed.entity or UNMATCHED
@@ -371,7 +378,7 @@ def _refused(keyed: Keyed, error: psycopg.Error) -> Rejected:
     )
 
 
-def _landed(encoded: Encoded) -> dict[tuple[str, str], int]:
+def _counts(encoded: Encoded) -> dict[tuple[str, str], int]:
     return {
         (entity or UNMATCHED, outcome): number
         for (entity, outcome), number in encoded.counts.items()

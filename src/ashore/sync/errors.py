@@ -68,8 +68,8 @@ class RecordsLost(SyncError):
 
     def hint(self) -> str:
         return (
-            "DynamoDB keeps a stream for 24 hours. `ashore sync --on-gap repair` goes on from the oldest record that"
-            " there is, and then reads again from the table what may have been missed"
+            "DynamoDB keeps a stream for 24 hours. `ashore sync run --on-gap repair` goes on from the oldest record"
+            " that there is; `ashore sync repair` then repairs what was missed, from exports or from the whole table"
         )
 
 
@@ -182,3 +182,88 @@ class SyncPaused(SyncError):
 
     def hint(self) -> str:
         return "let it go on with `ashore sync resume`"
+
+
+@dataclass(eq=False, kw_only=True)
+class ClocksDiffer(SyncError):
+    """This machine's clock and PostgreSQL's are too far apart to say what a shard has passed. Nothing was read."""
+
+    seconds: float
+    margin: float
+
+    code = "ASH811"
+
+    def what(self) -> str:
+        is_ahead = "ahead of" if self.seconds > 0 else "behind"
+        return (
+            f"this machine's clock is {abs(self.seconds):.1f} s {is_ahead} PostgreSQL's, and may be {self.margin:.1f} s"
+        )
+
+    def hint(self) -> str:
+        return "set both by NTP, and start the worker again: what it has committed stays"
+
+
+@dataclass(eq=False, kw_only=True)
+class GapNotCovered(SyncError):
+    """Exports do not cover a gap from its beginning to its end. Nothing was read of them, and nothing queued."""
+
+    source: str
+    missing: tuple[str, ...]
+
+    code = "ASH830"
+
+    def what(self) -> str:
+        return f"the exports do not cover what {self.source} missed: {'; '.join(self.missing)}"
+
+    def hint(self) -> str:
+        return "export these windows too, and name all exports at once; `ashore sync repair` prints how"
+
+
+@dataclass(eq=False, kw_only=True)
+class GapWithoutBeginning(SyncError):
+    """Nobody knows since when records are missing, so that no export can be shown to cover it. Nothing was queued."""
+
+    source: str
+    gaps: tuple[int, ...]
+
+    code = "ASH831"
+
+    def what(self) -> str:
+        listed = ", ".join(str(gap) for gap in self.gaps)
+        return f"nobody knows since when records of {self.source} are missing (gap {listed})"
+
+    def hint(self) -> str:
+        return "`ashore sync repair --scan` reads the whole table"
+
+
+@dataclass(eq=False, kw_only=True)
+class GapStillGrows(SyncError):
+    """The worker stopped at a gap, which grows until its shard is read on. Nothing was queued."""
+
+    source: str
+    gaps: tuple[int, ...]
+
+    code = "ASH832"
+
+    def what(self) -> str:
+        listed = ", ".join(str(gap) for gap in self.gaps)
+        return f"the workers of {self.source} stopped at a gap, which grows until they go on (gap {listed})"
+
+    def hint(self) -> str:
+        return "let them go on with `ashore sync run --on-gap repair`, and repair then"
+
+
+@dataclass(eq=False, kw_only=True)
+class ExportOfOtherTable(SyncError):
+    """An export is of another table than the one whose stream is read, or of an earlier one of that name."""
+
+    source: str
+    export: str
+
+    code = "ASH833"
+
+    def what(self) -> str:
+        return f"{self.export} is not of the table whose stream is read for {self.source}"
+
+    def hint(self) -> str:
+        return "name incremental exports of that table"

@@ -10,6 +10,7 @@ from typing import Literal
 from ashore.mapping.plan import Plan
 from ashore.model.attribute import TypedValue
 from ashore.model.change import ChangeSource
+from ashore.model.marker import MarkerTable
 
 OnGap = Literal["stop", "repair"]
 Fetch = Callable[[Sequence[Mapping[str, TypedValue]]], list[bytes]]
@@ -31,6 +32,11 @@ class SyncLimits:
         merge_changes: How many captured changes one transaction merges.
         repairs_at_once: How many keys of the repair queue one round reads.
         pending_disk_mb: How much room captured changes may take.
+        marker_writes: How many markers may be written for one moment.
+        marker_return_seconds: How long after a round its markers may take to come back, before more are written.
+        marker_patience_seconds: How long after a moment was asked for markers are given up, in any case.
+        marker_left_seconds: How old a round has to be before another worker removes its markers.
+        away_seconds: How long PostgreSQL may be away before a worker ends.
     """
 
     lease_seconds: float = 30.0
@@ -43,19 +49,26 @@ class SyncLimits:
     merge_changes: int = 5_000
     repairs_at_once: int = 100
     pending_disk_mb: int = 10_000
+    marker_writes: int = 1_000
+    marker_return_seconds: float = 2.0
+    marker_patience_seconds: float = 40.0
+    marker_left_seconds: float = 120.0
+    away_seconds: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOrder:
     """A sync: of what, into which database, and how.
 
-    `fetch` reads items again for the repair queue. `clock` gives seconds since 1970.
+    `fetch` reads items again for the repair queue. `markers` is where markers may be written; None: nothing is
+    written, and what is said of a moment is said by time. `clock` gives seconds since 1970.
     """
 
     dsn: str = field(repr=False)
     plan: Plan
     source: ChangeSource
     fetch: Fetch
+    markers: MarkerTable | None = None
     on_gap: OnGap = "stop"
     limits: SyncLimits = field(default_factory=SyncLimits)
     clock: Callable[[], float] = time.time

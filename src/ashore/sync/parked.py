@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ashore.ledger import loads, pending
+from ashore.ledger import counts, pending
 from ashore.model.change import Change
 from ashore.sync.batches import APPLYING, BatchWriter, Counts
 
@@ -13,13 +13,16 @@ def retry_parked(writer: BatchWriter) -> Counts:
     """Apply parked changes; what still cannot be is parked again. Returns changes by entity and outcome."""
 
     def work() -> Counts:
-        states = loads.lock_states(writer.conn, writer.source)
+        states = writer.lock_states()
         names = [name for name, found in states.items() if found.state in APPLYING]
         taken = pending.take_parked(writer.conn, writer.source, names, most=_AT_ONCE)
         if not taken:
             return Counts()
         keyed = [writer.router.keyed(Change(0, change.key, change.item, change.at)) for change, _ in taken]
         tries = {one.key: count + 1 for one, (_, count) in zip(keyed, taken, strict=True)}
-        return writer.apply(keyed, states, tries=tries)
+        found = writer.apply(keyed, states, tries=tries)
+        landed = {key: number for key, number in found.items() if key[1] != "parked"}
+        counts.keep_counts(writer.conn, writer.source, landed)
+        return found
 
-    return writer.in_transaction(work)
+    return writer.in_transaction(work, alone=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ashore.ledger import loads, repairs
+from ashore.ledger import counts, gaps, loads, repairs
 from ashore.ledger.repairs import Repair
 from ashore.mapping.match import KeyTexts, key_texts
 from ashore.model.change import Change
@@ -31,13 +31,15 @@ class Repairer:
     writer: BatchWriter
 
     def step(self) -> int:
-        """Repair the keys whose turn it is; return how many left the queue."""
+        """Repair the keys whose turn it is; return how many left the queue. A gap whose keys have left it is closed."""
         conn, source = self.writer.conn, self.order.plan.name
+        if gaps.open_gaps(conn, source):
+            gaps.close_gaps(conn, source)
         due = repairs.due_repairs(conn, source, most=self.order.limits.repairs_at_once)
         if not due:
             return 0
         before = self._now(due)
-        written = self.writer.in_transaction(lambda: self._write(due, before))
+        written = self.writer.in_transaction(lambda: self._write(due, before), alone=True)
         after = self._now(due)
         done = [one for one in due if one.key_hash in written and _agree(before[one.key], after[one.key])]
         done += [one for one in due if one.key_hash not in written and self._is_idle(one)]
@@ -49,7 +51,7 @@ class Repairer:
 
     def _write(self, due: Sequence[Repair], now: Mapping[bytes, bytes | None]) -> set[Any]:
         """Write what the table says; return the digests of the keys that may be written."""
-        states = loads.lock_states(self.writer.conn, self.order.plan.name)
+        states = self.writer.lock_states()
         applied: list[Keyed] = []
         written = set()
         for one in due:
@@ -59,13 +61,16 @@ class Repairer:
                 applied.append(keyed)
                 written.add(one.key_hash)
         if applied:
-            self.writer.apply(applied, states, is_repair=True)
+            outcomes = self.writer.apply(applied, states, is_repair=True)
+            counts.keep_counts(self.writer.conn, self.order.plan.name, outcomes)
         return written
 
     def _is_idle(self, one: Repair) -> bool:
-        """Whether nothing is synced of the key's entity, so that there is nothing to repair."""
+        """Whether the key is of no entity, or nothing is synced of it, so that there is nothing to repair."""
         keyed = self.writer.router.keyed(Change(0, one.key, None, 0.0))
-        found = loads.entities_of(self.writer.conn, self.order.plan.name).get(keyed.entity or "")
+        if keyed.entity is None:
+            return True
+        found = loads.entities_of(self.writer.conn, self.order.plan.name).get(keyed.entity)
         return found is None or found.state not in APPLYING | CAPTURING
 
     def _now(self, due: Sequence[Repair]) -> dict[bytes, bytes | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -27,30 +26,36 @@ from ashore.sync.errors import KeyNotAsDeclared
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """A change, and what its key says."""
+class Keyed(msgspec.Struct, frozen=True, gc=False):
+    """A change, and what its key says.
 
-    change: Change = field(repr=False)
-    texts: KeyTexts = field(repr=False)
-    attributes: tuple[KeyAttribute, ...] = field(repr=False)
+    `entity` is the entity's name, `UNMATCHED` where no pattern speaks of the key, None where a rule does.
+    """
+
+    change: Change
+    texts: KeyTexts
+    attributes: tuple[KeyAttribute, ...]
     match: Match
+    entity: str | None
+
+    def __repr__(self) -> str:
+        """Without the key's texts, so that it may be logged."""
+        return f"Keyed(change={self.change!r}, entity={self.entity!r})"
 
     @property
     def key(self) -> bytes:
         """The key as the ledger writes it: its JSON, attributes in order."""
         return _encode({one.name: {one.type: text} for one, text in zip(self.attributes, self.texts, strict=False)})
 
-    @property
-    def entity(self) -> str | None:
-        """The entity's name, `UNMATCHED` where no pattern speaks of the key, None where a rule does."""
-        match self.match:
-            case AsRow() | AsCopy() as found:
-                return found.entity.name
-            case None:
-                return UNMATCHED
-            case _:
-                return None
+
+def _entity_of(match: Match) -> str | None:
+    match match:
+        case AsRow() | AsCopy() as found:
+            return found.entity.name
+        case None:
+            return UNMATCHED
+        case _:
+            return None
 
 
 class KeyRouter:
@@ -70,6 +75,11 @@ class KeyRouter:
         self._match = matcher(plan)
         self._has_sort_key = plan.sort_key is not None
         self._attributes = key_attributes(plan)
+
+    @property
+    def source(self) -> str:
+        """The source's name."""
+        return self._plan.name
 
     def newest(self, changes: Iterable[Change]) -> list[Keyed]:
         """The last change of each key, in the order of these last changes.
@@ -93,8 +103,10 @@ class KeyRouter:
             raise KeyNotAsDeclared(source=self._plan.name) from None
         place = self._guess(key)
         if place >= 0 and (self._is_sure[place](*texts) or _fits(self._forms[place], texts)):
-            return Keyed(change, texts, self._attributes, self._forms[place])
-        return Keyed(change, texts, self._attributes, self._match(*texts))
+            match: Match = self._forms[place]
+        else:
+            match = self._match(*texts)
+        return Keyed(change, texts, self._attributes, match, _entity_of(match))
 
 
 def _sure(match: AsRow | AsCopy) -> Callable[[str, str | None], bool]:

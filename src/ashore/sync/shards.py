@@ -11,6 +11,11 @@ from ashore.model.change import TRIM_HORIZON, ChangePage, Start
 from ashore.sync.order import SyncOrder
 
 _FIRST_PAUSE_SECONDS = 0.1
+_TRIES = 3
+"""With a new iterator each: one may come late, and be too old when it is used."""
+_CLOSE_SECONDS = 3.0
+"""A shard whose newest record is younger is followed closely: reading it again at once would bring a record or two, a
+hundred times a second, each time for a request and a transaction. AWS tells whole seconds."""
 _SURELY_KEPT_SECONDS = 23 * 3600.0
 """What is younger is surely in the stream still, which keeps 24 hours: then its oldest record is the next one."""
 
@@ -44,15 +49,18 @@ class ShardReader:
             Trimmed, ShardGone: Records are gone that were not read.
             SourceError: As the source's calls.
         """
+        for _ in range(_TRIES):
+            try:
+                return self._page()
+            except IteratorExpired:
+                self._iterator = None
+        return self._page()
+
+    def _page(self) -> Read:
         if self._iterator is None:
             self._iterator = self.begin()
         began_at = self.order.clock()
-        try:
-            page = self.order.source.read(self._iterator)
-        except IteratorExpired:
-            self._iterator = self.begin()
-            began_at = self.order.clock()
-            page = self.order.source.read(self._iterator)
+        page = self.order.source.read(self._iterator)
         self._iterator = page.next
         if page.changes:
             self._read_to = page.changes[-1].sequence
@@ -92,7 +100,7 @@ class ShardReader:
                 self._quiet.popleft()
         ended = page.next is None
         now = self.order.clock()
-        self.due_at = now + (0.0 if page.changes else self._pause)
+        self.due_at = now + self._pause_after(page, now)
         if not page.changes and not ended:
             if passed_at is None or now - self._noted_at < limits.tend_seconds:
                 return None
@@ -105,3 +113,9 @@ class ShardReader:
             marked_at=marked_at,
             ended=ended,
         )
+
+    def _pause_after(self, page: ChangePage, now: float) -> float:
+        if not page.changes:
+            return self._pause
+        is_behind = now - page.changes[-1].at > _CLOSE_SECONDS
+        return 0.0 if is_behind else min(_FIRST_PAUSE_SECONDS, self.order.limits.poll_seconds)

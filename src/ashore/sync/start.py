@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ashore.ledger import loads, records, streams
+from ashore.ledger import gaps, loads, records, streams, written
 from ashore.ledger.loads import UNMATCHED
 from ashore.ledger.streams import StreamRecord
 from ashore.mapping.plan import Plan
@@ -48,7 +48,8 @@ def ensure_stream(
     shards = [shard for page in source.shards(info.arn) for shard in page]
     with conn.transaction():
         streams.begin(conn, source=plan.name, arn=info.arn, origin=source.origin, shards=shards)
-        streams.forget_gaps(conn, plan.name)
+        gaps.forget_gaps(conn, plan.name)
+        written.mark_written(conn, plan.name, seconds=0.0)
         loads.declare_entities(conn, plan.name, {**tables, UNMATCHED: ()})
         records.audit(conn, "sync begin", {"source": plan.name, "arn": info.arn, "shards": len(shards)})
         begun = streams.stream_of(conn, plan.name)

@@ -42,6 +42,9 @@ def set_paused(conn: Conn, source: str, *, paused: bool) -> StreamState:
     with conn.transaction():
         _known(conn, source)
         streams.set_stream_state(conn, source, state)
+        if paused:  # a worker that has not heard of it yet writes no more; from when that is so is what counts
+            streams.fence_shards(conn, source)
+            streams.set_stream_state(conn, source, state)
         records.audit(conn, "sync pause" if paused else "sync resume", {"source": source})
     return state
 
@@ -64,7 +67,7 @@ def stop(conn: Conn, source: str) -> Stopped:
             loads.discard(conn, load)
             pending.forget_pending(conn, [load], list(caught))
         loads.set_state(conn, source=source, entities=list(caught), state="loading")
-        loads.set_state(conn, source=source, entities=synced, state="loaded")
+        loads.set_stopped(conn, source, synced)
         streams.set_stream_state(conn, source, "stopped")
         records.audit(conn, "sync stop", {"source": source, "loaded": sorted(synced), "given_up": sorted(caught)})
     findings = _put_back(conn, source, {table for name in synced for table in _tables(conn, source, name)})

@@ -8,6 +8,22 @@ from dataclasses import dataclass
 from ashore.errors import AshoreError
 
 
+@dataclass(eq=False)
+class VerificationStopped(AshoreError):
+    """A verification was told to end before it had come to its end. Nothing is concluded, and nothing left behind."""
+
+    code = "ASH835"
+    exit_code = 1
+
+    def what(self) -> str:
+        """What happened."""
+        return "the verification was ended before it had come to its end: nothing is concluded"
+
+    def hint(self) -> str:
+        """What to do."""
+        return "run it again"
+
+
 @dataclass(eq=False, kw_only=True)
 class NothingToVerifyError(AshoreError):
     """Some entities have no rows that a verification could speak of. Nothing was read."""

@@ -79,7 +79,8 @@ class VerifyReport:
     """What was compared, and what was found.
 
     `differences` holds the first of them; the entities' numbers are complete. `other` counts the items that are no
-    rows of these entities, by rule or entity and outcome.
+    rows of these entities, by rule or entity and outcome. `stream` says how it was known that the stream had passed the
+    moments that differences waited for (`ashore.ledger.passing.Passing.as_json`); None where none did.
     """
 
     source: str
@@ -95,6 +96,7 @@ class VerifyReport:
     scan_seconds: float
     compare_seconds: float
     read_units: float
+    stream: Mapping[str, Any] | None = None
 
     @property
     def total_differences(self) -> int:
@@ -136,4 +138,5 @@ class VerifyReport:
             "seconds": round(self.seconds, 3),
             "items_per_second": round(self.items / self.seconds) if self.seconds else 0,
             "read_units": self.read_units,
+            "stream": None if self.stream is None else dict(self.stream),
         }

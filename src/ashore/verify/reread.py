@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from psycopg import sql
@@ -22,6 +22,7 @@ from ashore.model.item import same_item
 from ashore.postgres.connect import Conn
 from ashore.postgres.items import RowKey, RowReader
 from ashore.postgres.names import TableName
+from ashore.verify.errors import VerificationStopped
 from ashore.verify.witness import expected_rows
 
 Verdict = Literal["agrees", "differs", "undecided"]
@@ -29,40 +30,53 @@ Fetch = Callable[[Sequence[Mapping[str, TypedValue]]], list[bytes]]
 _LONGEST_PAUSE_SECONDS = 2.0
 
 
+def never() -> bool:
+    """Whether to stop: no."""
+    return False
+
+
 Reading = Callable[[Sequence[RowKey]], Iterable[tuple[RowKey, bytes | None, bool]]]
-"""Keys → for each its raw item as it is now (None: there is none), and whether PostgreSQL agrees with it."""
+"""Keys → for each its raw item as it is now (None: there is none), and whether PostgreSQL agrees with it.
+
+All items are read before the first key is handed out, and a key's rows after its item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """When a difference is one.
 
-    A key whose item is the same in two readings and still differs from its rows differs; where a stream flows, only
-    once it has passed the moment of the first of them (`has_passed`: seconds since 1970 → whether it has). What neither
-    agrees nor differs after `seconds` is undecided.
+    A key whose item is the same in two readings and still differs from its rows differs. Where a stream flows, both
+    stores move, and more is asked: that the stream had passed the moment after the first reading (`has_passed`: seconds
+    since 1970 → whether it has) before the rows were read, and that the item is the same in yet another reading after
+    them. What neither agrees nor differs after `seconds` is undecided.
     """
 
     seconds: float = 5.0
     has_passed: Callable[[float], bool] | None = None
     pause_seconds: float = 0.2
+    should_stop: Callable[[], bool] = never
 
     def judge(self, read: Reading, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
-        """Read until each key is decided, or the time is over."""
+        """Read until each key is decided, or the time is over. Raises VerificationStopped when it is to stop."""
         verdicts: dict[RowKey, Verdict] = dict.fromkeys(keys, "undecided")
-        first_read: dict[RowKey, tuple[bytes | None, float]] = {}
+        seen: dict[RowKey, _Seen] = {}
         give_up_at = time.monotonic() + self.seconds
         pending = list(keys)
         pause = self.pause_seconds
         while pending:
-            now = time.time()
+            if self.should_stop():
+                raise VerificationStopped
+            passed = {key for key in pending if key in seen and self._has_passed(seen[key].read_at)}
             for key, raw, agrees in read(pending):
-                before = first_read.get(key)
-                if before is None or before[0] != raw:
-                    first_read[key] = (raw, now)
+                before = seen.get(key)
                 if agrees:
                     verdicts[key] = "agrees"
-                elif before is not None and before[0] == raw and self._is_final(before[1]):
+                elif before is None or before.raw != raw:
+                    seen[key] = _Seen(raw, time.time())  # after the item was read
+                elif before.is_suspect or (key in passed and self.has_passed is None):
                     verdicts[key] = "differs"
+                elif key in passed:
+                    seen[key] = replace(before, is_suspect=True)
             pending = [key for key in pending if verdicts[key] == "undecided"]
             if not pending or time.monotonic() + pause > give_up_at:
                 break
@@ -70,8 +84,17 @@ class Patience:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         return verdicts
 
-    def _is_final(self, first_read_at: float) -> bool:
-        return self.has_passed is None or self.has_passed(first_read_at)
+    def _has_passed(self, moment: float) -> bool:
+        return self.has_passed is None or self.has_passed(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An item as it was first read, and when; `is_suspect`: its rows differed once the stream had passed that."""
+
+    raw: bytes | None
+    read_at: float
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

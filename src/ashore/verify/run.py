@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from typing import Any
 
-from ashore.ledger import loads, records, streams, units
+from ashore.ledger import loads, records, units
+from ashore.ledger.errors import WorkerEnded
+from ashore.ledger.marking import want
+from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.schema import ensure_ledger
 from ashore.ledger.work import write_rows
 from ashore.ledger.worker import ChunkDone, Task, UnitDone
@@ -22,9 +26,9 @@ from ashore.postgres.errors import translated
 from ashore.postgres.items import prepare
 from ashore.postgres.names import TableName
 from ashore.verify.entity import EntityVerifier
-from ashore.verify.errors import NothingToVerifyError
+from ashore.verify.errors import NothingToVerifyError, VerificationStopped
 from ashore.verify.report import Difference, EntityReport, RejectedReport, VerifyReport
-from ashore.verify.reread import Fetch, Patience
+from ashore.verify.reread import Fetch, Patience, never
 from ashore.verify.shadow import (
     Finisher,
     KeepBeside,
@@ -38,6 +42,7 @@ from ashore.verify.shadow import (
 
 _flowing = frozenset({"merging", "syncing", "reading"})
 _verifiable = frozenset({"loaded", "merging", "syncing", "reading"})
+PATIENCE_SECONDS = 60.0
 EVERY_ITEM = 1 << 40
 """As `VerifyOrder.witness`: every item is witnessed. Keeps a copy of each in the database while it runs."""
 
@@ -58,6 +63,7 @@ class VerifyOrder:
         list_differences: How many differences the report names; all are counted.
         on_apart: Hears, before the report is kept, of the keys that did not agree, as JSON; see `OnApart`.
         patience_seconds: How long a difference of a synced entity is read again before it is undecided.
+        should_stop: Asked after each chunk, at least once a second, and between readings: whether to end early.
     """
 
     dsn: str = field(repr=False)
@@ -70,8 +76,14 @@ class VerifyOrder:
     workers: int = 2
     witness: int = 5
     list_differences: int = 1_000
-    patience_seconds: float = 60.0
+    patience_seconds: float = PATIENCE_SECONDS
     on_apart: OnApart | None = None
+    should_stop: Callable[[], bool] = never
+
+    def go_on(self) -> None:
+        """Raise VerificationStopped if it is to stop."""
+        if self.should_stop():
+            raise VerificationStopped
 
 
 def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
@@ -82,6 +94,7 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
 
     Raises:
         NothingToVerifyError: An entity is not loaded.
+        VerificationStopped: `order.should_stop` said so; its schema is dropped.
         AshoreError: The source or PostgreSQL failed; nothing is concluded.
     """
     started_at = datetime.now(UTC)
@@ -92,10 +105,12 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
             _check_states(conn, order)
             record, shadow = _begin(conn, order)
         began = time.monotonic()
-        _read_again(conn, order, record, shadow, emit)
+        with _dropped_if_stopped(conn, order, record):
+            _read_again(conn, order, record, shadow, emit)
         scanned = time.monotonic()
-        with translated("comparing"):
-            reports, differences, apart = _compare(conn, order, shadow, emit)
+        with translated("comparing"), _dropped_if_stopped(conn, order, record):
+            stream = _Stream(conn=conn, source=order.plan.name)
+            reports, differences, apart = _compare(conn, order, shadow, stream, emit)
             report = _report(
                 conn,
                 order,
@@ -104,6 +119,7 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
                 differences=differences,
                 started_at=started_at,
                 scan_seconds=scanned - began,
+                passed=stream.passed,
             )
             with conn.transaction():
                 if order.on_apart is not None:
@@ -113,6 +129,20 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
                 loads.advance(conn, record, "done")
                 records.keep_verification(conn, order.plan.name, report.as_json())
     return report
+
+
+@contextmanager
+def _dropped_if_stopped(conn: Conn, order: VerifyOrder, record: loads.LoadRecord) -> Iterator[None]:
+    """Leave nothing behind where the verification is to stop. A signal may have ended the workers as well."""
+    try:
+        yield
+    except (VerificationStopped, WorkerEnded):
+        if not order.should_stop():
+            raise
+        with translated("ending the verification"), conn.transaction():
+            drop_shadow(conn)
+            loads.discard(conn, record.id)
+        raise VerificationStopped from None
 
 
 def _check_states(conn: Conn, order: VerifyOrder) -> None:
@@ -158,6 +188,7 @@ def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow
     )
 
     def hear(message: ChunkDone | UnitDone) -> None:
+        order.go_on()
         if isinstance(message, UnitDone):
             emit(UnitFinished(unit=message.unit))
             return
@@ -182,7 +213,7 @@ def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow
         keep_rejected=False,
         on_encoded=KeepBeside(),
     )
-    write_rows(task, workers=max(1, min(order.workers, tally.units)), on_message=hear)
+    write_rows(task, workers=max(1, min(order.workers, tally.units)), on_message=hear, on_tick=order.go_on)
 
 
 @dataclass(slots=True)
@@ -194,15 +225,17 @@ class _Apart:
 
 
 def _compare(
-    conn: Conn, order: VerifyOrder, shadow: Shadow, emit: Emit
+    conn: Conn, order: VerifyOrder, shadow: Shadow, stream: _Stream, emit: Emit
 ) -> tuple[list[EntityReport], list[Difference], _Apart]:
     finisher = Finisher(plan=order.plan, shadow=shadow)
     states = loads.entities_of(conn, order.plan.name)
-    synced = Patience(seconds=order.patience_seconds, has_passed=partial(_has_passed, conn, order.plan.name))
+    unsynced = Patience(should_stop=order.should_stop)
+    synced = replace(unsynced, seconds=order.patience_seconds, has_passed=stream.has_passed)
     reports: list[EntityReport] = []
     differences: list[Difference] = []
     apart = _Apart()
     for name in order.entities:
+        order.go_on()
         entity: EntityPlan = order.plan.entities[name]
         emit(StepStarted(step=f"compare {name}"))
         began = time.monotonic()
@@ -213,7 +246,7 @@ def _compare(
             shadow=shadow,
             fetch=order.fetch,
             most=order.list_differences,
-            patience=synced if states[name].state in _flowing else Patience(),
+            patience=synced if states[name].state in _flowing else unsynced,
         )
         reports.append(verifier.verify(conn))
         differences += verifier.differences
@@ -223,8 +256,23 @@ def _compare(
     return reports, differences[: order.list_differences], apart
 
 
-def _has_passed(conn: Conn, source: str, moment: float) -> bool:
-    return streams.passing(conn, source, datetime.fromtimestamp(moment, UTC)).is_past
+@dataclass(slots=True, kw_only=True)
+class _Stream:
+    """Whether the stream has passed a moment, and how that was last known."""
+
+    conn: Conn
+    source: str
+    passed: dict[str, Any] | None = None
+
+    def has_passed(self, moment: float) -> bool:
+        """Whether it has passed `moment`, of this machine's clock, which need not be that of PostgreSQL."""
+        then = moment_ago(self.conn, time.time() - moment)
+        found = passing(self.conn, self.source, then)
+        if not found.is_past:
+            want(self.conn, self.source, moment_ago(self.conn, 0.0))
+        elif self.passed is None or found.unmarked:
+            self.passed = found.as_json()
+        return found.is_past
 
 
 def _report(  # noqa: PLR0913 (the parts of the report)
@@ -236,6 +284,7 @@ def _report(  # noqa: PLR0913 (the parts of the report)
     differences: list[Difference],
     started_at: datetime,
     scan_seconds: float,
+    passed: dict[str, Any] | None,
 ) -> VerifyReport:
     tally = units.tally(conn, record.id)
     by_entity = {report.entity: report for report in reports}
@@ -261,4 +310,5 @@ def _report(  # noqa: PLR0913 (the parts of the report)
         scan_seconds=scan_seconds,
         compare_seconds=(ended_at - started_at).total_seconds() - scan_seconds,
         read_units=tally.read_units,
+        stream=passed,
     )

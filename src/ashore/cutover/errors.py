@@ -1,0 +1,87 @@
+"""What keeps a cutover from beginning, or ends it. Writes are open again after each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ashore.errors import AshoreError
+
+
+class CutoverError(AshoreError):
+    """The root of this module's errors."""
+
+    code = "ASH850"
+    exit_code = 3
+
+
+@dataclass(eq=False, kw_only=True)
+class GatesClosed(CutoverError):
+    """One or more gates do not hold. Nothing was changed."""
+
+    doing: str
+    closed: tuple[tuple[str, str, str], ...]
+
+    code = "ASH851"
+
+    def what(self) -> str:
+        lines = "".join(f"\n  {name}: {found}; {way}" for name, found, way in self.closed)
+        return f"{self.doing} is refused, {len(self.closed)} gate(s) are closed:{lines}"
+
+    def hint(self) -> str:
+        return "open each of them, and run the command again"
+
+
+@dataclass(eq=False, kw_only=True)
+class TookTooLong(CutoverError):
+    """The pause would have become longer than it may be: the entities are where they were, and writes are open."""
+
+    doing: str
+    seconds: float
+    waited_for: str
+
+    code = "ASH852"
+
+    def what(self) -> str:
+        return f"{self.doing} was given up after {self.seconds:.1f} s of pause: {self.waited_for}"
+
+    def hint(self) -> str:
+        return (
+            "writes go where they went before. See what it waited for in `ashore status`; a rehearsal says how long"
+            " the pause will be, and --max-pause how long it may be"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class RoleMayStillWrite(CutoverError):
+    """Taking a role's privileges away does not keep it from writing. Nothing was changed."""
+
+    role: str
+    table: str
+
+    code = "ASH853"
+
+    def what(self) -> str:
+        return f"role {self.role} can write to {self.table} even without privileges of its own"
+
+    def hint(self) -> str:
+        return (
+            "it owns the table, is a superuser, has a privilege on a column, or has one through another role or"
+            " PUBLIC: mend that, or name no roles, so that a trigger guards the table"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class NotOneGroup(CutoverError):
+    """Writes of entities that one transaction touches move together. Nothing was changed."""
+
+    named: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    code = "ASH854"
+    exit_code = 2
+
+    def what(self) -> str:
+        return f"{', '.join(self.named)} cannot move without {', '.join(self.missing)}: they are declared together"
+
+    def hint(self) -> str:
+        return "name all of them"

@@ -1,0 +1,207 @@
+"""The switches themselves: each one transaction that looks at everything it depends on once more, and then moves.
+
+A switch takes the exclusive lock on the states first, so no batch of the stream is under way while it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from psycopg import sql
+
+from ashore.cutover import foreign_keys, guard, noting
+from ashore.ledger import crossing, echoes, loads, outbox, pending, records
+from ashore.ledger.crossing import HeldState
+from ashore.ledger.passing import passing
+from ashore.mapping.plan import Plan
+from ashore.postgres.connect import Conn, one_row
+from ashore.postgres.names import TableName
+
+_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '30s', true)"
+_WAITING: Final = """
+    SELECT (SELECT count(*) FROM ashore.rejected_item WHERE source = %(source)s AND entity = ANY(%(entities)s)),
+           (SELECT count(*) FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)),
+           (SELECT count(*) FROM ashore.repair
+            WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)),
+           (SELECT count(*) FROM ashore.gap WHERE source = %(source)s AND repaired_at IS NULL)
+"""
+
+
+class NotYet(Exception):
+    """What a switch depends on does not hold at the moment. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """Entities whose writes move together, and where their rows are (full names of declared tables → tables)."""
+
+    plan: Plan
+    entities: tuple[str, ...]
+    tables: Mapping[str, TableName]
+    lock_timeout_ms: int = 1_000
+
+    @property
+    def source(self) -> str:
+        """The source's name."""
+        return self.plan.name
+
+    @property
+    def own_tables(self) -> list[TableName]:
+        """All tables of these entities."""
+        return [self.tables[table.fullname] for name in self.entities for table in self.plan.entities[name].tables]
+
+    @property
+    def written_tables(self) -> list[TableName]:
+        """The tables that the application writes: not those of copies."""
+        found = []
+        for name in self.entities:
+            entity = self.plan.entities[name]
+            found += [self.tables[one.fullname] for one in (entity.table, *(c.record.table for c in entity.children))]
+        return found
+
+
+def guard_up(conn: Conn, one: Crossing, roles: Sequence[str]) -> None:
+    """Keep the application from writing to the tables before anything else is done; idempotent.
+
+    Raises:
+        RoleMayStillWrite: Nothing was changed.
+    """
+    with conn.transaction():
+        conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+        for name in one.entities:
+            entity = one.plan.entities[name]
+            tables = [one.tables[table.fullname] for table in entity.tables]
+            guard.put_up(conn, source=one.source, entity=name, tables=tables, roles=roles)
+
+
+def hold(conn: Conn, one: Crossing, *, expected: Sequence[str], to: HeldState, seconds: float) -> datetime:
+    """Hold the writes; return a moment after which nobody new is told otherwise. Raises StateMoved."""
+    with conn.transaction():
+        conn.execute(_LOCK_TIMEOUT, ("10s",))
+        loads.lock_states(conn, one.source, exclusively=True)
+        crossing.hold(conn, source=one.source, entities=one.entities, expected=expected, to=to, seconds=seconds)
+        if to == "returning":
+            guard.shut_out(conn, one.source, one.entities)
+        records.audit(conn, to, {"source": one.source, "entities": list(one.entities), "seconds": seconds})
+    held: datetime = one_row(conn.execute("SELECT clock_timestamp()"))[0]
+    return held
+
+
+def to_writing(conn: Conn, one: Crossing, fence: datetime, *, has_way_back: bool) -> str:
+    """Let PostgreSQL take the writes, if the stream was read past the fence; return how that is known.
+
+    Raises:
+        NotYet: Something has to be waited for.
+        StateMoved: The entities were sent back meanwhile.
+        psycopg.errors.LockNotAvailable: A table is locked by another session for too long; try again.
+    """
+    with conn.transaction():
+        conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+        loads.lock_states(conn, one.source, exclusively=True)
+        by = _passed(conn, one, fence)
+        _nothing_waits(conn, one)
+        foreign_keys.put_back(conn, one.source, [*one.own_tables, *_written_already(conn, one)])
+        for name in one.entities if has_way_back else ():
+            noting.install(conn, one.source, one.plan.entities[name], one.tables)
+        guard.let_in(conn, one.source, one.entities)
+        crossing.move(conn, source=one.source, entities=one.entities, expected="draining", to="writing")
+        detail = {"source": one.source, "entities": list(one.entities), "passed": by, "way_back": has_way_back}
+        records.audit(conn, "writing", detail)
+    return by
+
+
+def wait_for_writers(conn: Conn, one: Crossing) -> None:
+    """Return once every transaction has ended that wrote to the tables before their writers were shut out.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: One has not; try again.
+    """
+    for table in one.written_tables:
+        with conn.transaction():
+            conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+            conn.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(table.identifier))
+
+
+def assert_written_back(conn: Conn, one: Crossing) -> None:
+    """Do nothing once everything that these entities' rows say is in DynamoDB.
+
+    Raises:
+        NotYet: Something is not.
+    """
+    left = outbox.count_entries(conn, one.source, one.entities)
+    if left:
+        raise NotYet(f"{left:,} rows are not in DynamoDB yet")
+
+
+def to_syncing(conn: Conn, one: Crossing, fence: datetime) -> str:
+    """Let DynamoDB take the writes again, if the stream was read past the fence; return how that is known.
+
+    Raises as `to_writing`.
+    """
+    with conn.transaction():
+        conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+        loads.lock_states(conn, one.source, exclusively=True)
+        by = _passed(conn, one, fence)
+        assert_written_back(conn, one)
+        foreign = echoes.count_foreign(conn, one.source, one.entities)
+        if foreign:
+            raise NotYet(f"{foreign:,} writes of others in DynamoDB are not decided on")
+        for name in one.entities:
+            noting.suspend(conn, one.plan.entities[name], one.tables)
+        foreign_keys.take_off(conn, one.source, one.own_tables)
+        crossing.move(conn, source=one.source, entities=one.entities, expected="returning", to="syncing")
+        records.audit(conn, "syncing", {"source": one.source, "entities": list(one.entities), "passed": by})
+    return by
+
+
+def give_up(conn: Conn, one: Crossing) -> None:
+    """Open the writes again where they were open before, without waiting for the deadline; idempotent."""
+    with conn.transaction():
+        conn.execute(
+            "UPDATE ashore.entity SET deadline = clock_timestamp()"
+            " WHERE source = %s AND entity = ANY(%s) AND state IN ('draining', 'returning')",
+            (one.source, list(one.entities)),
+        )
+    crossing.return_overdue(conn, one.source)
+
+
+def _passed(conn: Conn, one: Crossing, fence: datetime) -> str:
+    found = passing(conn, one.source, fence)
+    if not found.is_past:
+        raise NotYet(f"{found.not_passed} shards have not been read past the fence")
+    return found.how
+
+
+def _nothing_waits(conn: Conn, one: Crossing) -> None:
+    names = {"source": one.source, "entities": list(one.entities)}
+    rejected, parked, repairs, gaps = one_row(conn.execute(_WAITING, names))
+    states = crossing.crossing_states(conn, one.source)
+    known = loads.entities_of(conn, one.source)
+    numbers = [load for name in one.entities if (load := known[name].load) is not None]
+    captured = sum(pending.count_pending(conn, numbers).get(name, 0) for name in one.entities)
+    waits = {
+        "rejected items": rejected,
+        "parked changes": parked,
+        "keys to repair": repairs,
+        "gaps in the stream": gaps,
+        "captured changes": captured,
+    }
+    found = [f"{number:,} {what}" for what, number in waits.items() if number]
+    if found or any(name not in states for name in one.entities):
+        raise NotYet(", ".join(found) or "unknown entities")
+
+
+def _written_already(conn: Conn, one: Crossing) -> list[TableName]:
+    """The tables of entities whose writes PostgreSQL takes already."""
+    states = crossing.crossing_states(conn, one.source)
+    names = [name for name, found in states.items() if found.state in {"writing", "retired"}]
+    return [
+        one.tables[table.fullname]
+        for name in names
+        if name in one.plan.entities
+        for table in one.plan.entities[name].tables
+        if table.fullname in one.tables
+    ]

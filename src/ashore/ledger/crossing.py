@@ -1,0 +1,148 @@
+"""Which store an entity's reads and writes go to: asked by applications, changed by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from psycopg.rows import class_row
+
+from ashore.ledger.errors import StateMoved
+from ashore.postgres.connect import Conn, one_row
+
+Store = Literal["dynamodb", "postgres"]
+HeldState = Literal["draining", "returning"]
+OpenState = Literal["syncing", "reading", "writing", "retired"]
+DEFAULT_VALIDITY_MS: Final = 5_000
+"""What `ashore.routes` says while nothing is set: no fence may wait for less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A row of `ashore.routes`: where calls of one entity go, and for how long that may be acted on.
+
+    `reads` is for calls that only read; one that feeds a write goes to `feeding_reads`. `held_ms` is how much longer
+    writes are held at most, None while they are not. All that was written to DynamoDB `lag_ms` before the answer has
+    arrived in PostgreSQL; None where that is not known.
+    """
+
+    entity: str
+    state: str
+    epoch: int
+    reads: Store
+    feeding_reads: Store
+    writes: Literal["dynamodb", "postgres", "held"]
+    validity_ms: int
+    held_ms: int | None
+    lag_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossingState:
+    """An entity's state as the commands that change it need it."""
+
+    entity: str
+    tables: list[str]
+    state: str
+    came_from: str | None
+    deadline: datetime | None
+    epoch: int
+    since: datetime
+
+
+_ROUTES: Final = """
+    SELECT entity, state, epoch, reads, feeding_reads, writes, validity_ms, held_ms, lag_ms FROM ashore.routes(%s)
+"""
+_STATES: Final = """
+    SELECT entity, tables, state, came_from, deadline, epoch, since FROM ashore.entity
+    WHERE source = %s AND entity <> '' ORDER BY entity
+"""
+_HOLD: Final = """
+    UPDATE ashore.entity SET came_from = state, state = %(to)s, epoch = epoch + 1, since = clock_timestamp(),
+        deadline = clock_timestamp() + %(seconds)s * interval '1 s'
+    WHERE source = %(source)s AND entity = ANY(%(entities)s) AND state = ANY(%(expected)s)
+"""
+_OPEN: Final = """
+    UPDATE ashore.entity SET state = %(to)s, came_from = NULL, deadline = NULL, epoch = epoch + 1,
+        since = clock_timestamp()
+    WHERE source = %(source)s AND entity = ANY(%(entities)s) AND state = %(expected)s
+      AND coalesce(deadline > clock_timestamp(), true)
+"""
+_SET_VALIDITY: Final = """
+    INSERT INTO ashore.crossing AS c (source, validity_ms, longest_validity_ms)
+    VALUES (%(source)s, %(validity)s, greatest(%(validity)s, %(default)s))
+    ON CONFLICT (source) DO UPDATE
+    SET validity_ms = excluded.validity_ms, since = clock_timestamp(),
+        longest_validity_ms = greatest(c.longest_validity_ms, excluded.validity_ms)
+    WHERE c.validity_ms <> excluded.validity_ms
+"""
+_VALIDITY: Final = (
+    "SELECT coalesce(max(longest_validity_ms), %(default)s) FROM ashore.crossing WHERE source = %(source)s"
+)
+
+
+def routes(conn: Conn, source: str) -> dict[str, Route]:
+    """The routes of a source's entities, by name. Whoever asks sends overdue ones back first.
+
+    `conn` must be of the primary, and in no transaction of a higher isolation level than READ COMMITTED.
+    """
+    with conn.cursor(row_factory=class_row(Route)) as cursor:
+        return {route.entity: route for route in cursor.execute(_ROUTES, (source,))}
+
+
+def crossing_states(conn: Conn, source: str) -> dict[str, CrossingState]:
+    """The states of a source's entities, by name."""
+    with conn.cursor(row_factory=class_row(CrossingState)) as cursor:
+        return {state.entity: state for state in cursor.execute(_STATES, (source,))}
+
+
+def hold(
+    conn: Conn, *, source: str, entities: Sequence[str], expected: Collection[str], to: HeldState, seconds: float
+) -> None:
+    """Hold the writes of entities, all of which must be in one of the expected states, for at most so many seconds.
+
+    The caller's transaction. After its commit anybody may, and will, send them back once the time is over.
+
+    Raises:
+        StateMoved: One was in another state; the caller's transaction must be rolled back.
+    """
+    arguments = {
+        "source": source,
+        "entities": list(entities),
+        "expected": list(expected),
+        "to": to,
+        "seconds": seconds,
+    }
+    if conn.execute(_HOLD, arguments).rowcount != len(set(entities)):
+        raise StateMoved(entities=tuple(entities), expected=tuple(expected))
+
+
+def move(conn: Conn, *, source: str, entities: Sequence[str], expected: str, to: OpenState) -> None:
+    """Take entities from one state to the next, all of them or none; a held one only before its deadline.
+
+    The caller's transaction. The rows stay locked until it ends, so nobody sends them back meanwhile.
+
+    Raises:
+        StateMoved: One was in another state, or its deadline has passed; the transaction must be rolled back.
+    """
+    arguments = {"source": source, "entities": list(entities), "expected": expected, "to": to}
+    if conn.execute(_OPEN, arguments).rowcount != len(set(entities)):
+        raise StateMoved(entities=tuple(entities), expected=(expected,))
+
+
+def return_overdue(conn: Conn, source: str) -> int:
+    """Send entities back that are held longer than they may be; return how many were."""
+    return int(one_row(conn.execute("SELECT ashore.return_overdue(%s)", (source,)))[0])
+
+
+def set_validity(conn: Conn, source: str, milliseconds: int) -> None:
+    """Say for how long applications may act on what `routes` tells them from now on."""
+    conn.execute(_SET_VALIDITY, {"source": source, "validity": milliseconds, "default": DEFAULT_VALIDITY_MS})
+
+
+def fence_seconds(conn: Conn, source: str) -> float:
+    """How long after a change of state an application may still act on the earlier one, at most."""
+    row = one_row(conn.execute(_VALIDITY, {"source": source, "default": DEFAULT_VALIDITY_MS}))
+    return int(row[0]) / 1000

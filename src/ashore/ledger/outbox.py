@@ -1,0 +1,181 @@
+"""The outbox: keys of rows that the application wrote, until DynamoDB has them; and who takes them there.
+
+Entries are deleted by their ids, once what they ask for is done: `id > last` would pass by an entry whose transaction
+was committed after that of a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from ashore.ledger.errors import LeaseLost
+from ashore.postgres.connect import Conn, one_row
+
+_LEASE: Final = """
+    INSERT INTO ashore.reverse AS r (source, owner, fence, lease_until)
+    VALUES (%(source)s, %(owner)s, 1, clock_timestamp() + %(seconds)s * interval '1 s')
+    ON CONFLICT (source) DO UPDATE
+    SET owner = excluded.owner, lease_until = excluded.lease_until,
+        fence = r.fence + CASE WHEN r.owner = excluded.owner THEN 0 ELSE 1 END
+    WHERE r.owner = excluded.owner OR r.owner IS NULL OR r.lease_until < clock_timestamp()
+    RETURNING fence
+"""
+_LEAVE: Final = "UPDATE ashore.reverse SET owner = NULL WHERE source = %(source)s AND owner = %(owner)s"
+_ENTRIES: Final = """
+    SELECT id, entity, key, was FROM ashore.outbox o
+    WHERE source = %(source)s AND (refused IS NULL OR EXISTS (
+        SELECT FROM ashore.outbox n WHERE n.source = o.source AND n.entity = o.entity AND n.key = o.key
+          AND n.refused IS NULL))
+    ORDER BY id LIMIT %(most)s
+"""
+_DELETE: Final = "DELETE FROM ashore.outbox WHERE source = %(source)s AND id = ANY(%(ids)s)"
+_REFUSE: Final = """
+    UPDATE ashore.outbox o SET refused = r.reason
+    FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS r(id, reason) WHERE o.id = r.id AND o.source = %(source)s
+"""
+_ACCOUNT: Final = """
+    UPDATE ashore.reverse SET written = written + %(written)s, removed = removed + %(removed)s,
+        write_units = write_units + %(units)s,
+        passed_at = CASE WHEN EXISTS (SELECT FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL)
+                         THEN passed_at ELSE greatest(passed_at, %(passed_at)s) END
+    WHERE source = %(source)s AND owner = %(owner)s AND fence = %(fence)s AND lease_until > clock_timestamp()
+"""
+_STANDING: Final = """
+    SELECT (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s) AS entries,
+           (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL) AS refused,
+           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s) AS oldest,
+           r.owner, r.passed_at, coalesce(r.written, 0) AS written, coalesce(r.removed, 0) AS removed,
+           coalesce(r.write_units, 0) AS write_units, clock_timestamp() AS now
+    FROM (SELECT) AS one LEFT JOIN ashore.reverse r ON r.source = %(source)s
+"""
+_ASK: Final = """
+    INSERT INTO ashore.outbox (source, entity, key, was) VALUES (%(source)s, %(entity)s, %(key)s, %(was)s)
+"""
+_OF_ENTITIES: Final = """
+    SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)
+"""
+_REFUSED: Final = """
+    SELECT entity, key, max(refused) AS reason FROM ashore.outbox WHERE source = %s AND refused IS NOT NULL
+    GROUP BY entity, key ORDER BY entity, key LIMIT 100
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A row that was written. `was` is of a row that was there before: what the key of its item is made of."""
+
+    id: int
+    entity: str
+    key: list[str] = field(repr=False)
+    was: dict[str, Any] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far the way back is. `refused` entries are of rows that DynamoDB cannot hold."""
+
+    entries: int
+    refused: int
+    oldest: datetime | None
+    owner: str | None
+    passed_at: datetime | None
+    written: int
+    removed: int
+    write_units: float
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What was done: items written and deleted, the write units that they took, and up to when nothing is left."""
+
+    written: int = 0
+    removed: int = 0
+    units: float = 0.0
+    passed_at: datetime | None = None
+
+
+def lease(conn: Conn, source: str, owner: str, *, seconds: float) -> int | None:
+    """Be, or stay, the one who writes back for so many seconds; return the fence, None while another is.
+
+    No request of an owner may be under way after its lease, so that a new one never writes beside it.
+    """
+    row = conn.execute(_LEASE, {"source": source, "owner": owner, "seconds": seconds}).fetchone()
+    return None if row is None else int(row[0])
+
+
+def leave(conn: Conn, source: str, owner: str) -> None:
+    """Let another write back at once; no request of this owner may be under way."""
+    conn.execute(_LEAVE, {"source": source, "owner": owner})
+
+
+def entries(conn: Conn, source: str, *, most: int) -> list[Entry]:
+    """The oldest entries. One of a refused row is among them once the row was written again."""
+    with conn.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(_ENTRIES, {"source": source, "most": most}).fetchall()
+
+
+def assert_owner(conn: Conn, source: str, owner: str, fence: int) -> None:
+    """Do nothing while this owner has its lease still; it stays so until the transaction ends.
+
+    Raises:
+        LeaseLost: Another may have it.
+    """
+    account(conn, source, owner, fence, Account())
+
+
+def account(conn: Conn, source: str, owner: str, fence: int, done: Account) -> None:
+    """Count what was done, under the owner's lease. The caller's transaction.
+
+    Raises:
+        LeaseLost: Another may have it; the transaction must be rolled back.
+    """
+    arguments = {
+        "source": source,
+        "owner": owner,
+        "fence": fence,
+        "written": done.written,
+        "removed": done.removed,
+        "units": done.units,
+        "passed_at": done.passed_at,
+    }
+    if conn.execute(_ACCOUNT, arguments).rowcount != 1:
+        raise LeaseLost(unit=f"the way back of {source}")
+
+
+def ask(conn: Conn, source: str, entity: str, key: Sequence[str], was: Mapping[str, Any]) -> None:
+    """Have a row written back though nobody wrote it; `was` names the item that it may have been."""
+    conn.execute(_ASK, {"source": source, "entity": entity, "key": list(key), "was": Jsonb(dict(was))})
+
+
+def acknowledge(conn: Conn, source: str, ids: Sequence[int]) -> None:
+    """Delete exactly these entries: what they ask for is in DynamoDB."""
+    conn.execute(_DELETE, {"source": source, "ids": list(ids)})
+
+
+def refuse(conn: Conn, source: str, reasons: dict[int, str]) -> None:
+    """Note of entries why DynamoDB cannot hold their rows."""
+    if reasons:
+        conn.execute(_REFUSE, {"source": source, "ids": list(reasons), "reasons": list(reasons.values())})
+
+
+def standing(conn: Conn, source: str) -> Standing:
+    """How far the way back is."""
+    with conn.cursor(row_factory=class_row(Standing)) as cursor:
+        return one_row(cursor.execute(_STANDING, {"source": source}))
+
+
+def count_entries(conn: Conn, source: str, entities: Sequence[str]) -> int:
+    """How many entries there are of these entities."""
+    return int(one_row(conn.execute(_OF_ENTITIES, {"source": source, "entities": list(entities)}))[0])
+
+
+def refused(conn: Conn, source: str) -> list[tuple[str, list[str], str]]:
+    """Entity, row key and reason of rows that DynamoDB cannot hold; at most 100."""
+    return conn.execute(_REFUSED, (source,)).fetchall()

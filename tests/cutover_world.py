@@ -1,0 +1,101 @@
+"""A crossing of the small world beyond syncing: the store that is written back to, and what both sides hold."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from tests import sync_world
+from tests.streamed_table import MemoryTable
+from tests.sync_world import AtOnce, Key
+
+from ashore.cutover import noting
+from ashore.cutover.reverse import ReverseWriter
+from ashore.dynamodb.errors import RequestRefused
+from ashore.ledger import loads
+from ashore.mapping.match import AsRow, matcher
+from ashore.model.item import Item, same_item
+from ashore.postgres.connect import connect
+from ashore.postgres.items import prepare
+
+plan = sync_world.plan
+_match = matcher(plan)
+
+
+@dataclass
+class MemoryStore:
+    """What `TableWriter` does, on the table in memory. `too_large` items are refused, as those above 400 KB are."""
+
+    table: MemoryTable
+    too_large: int = 400_000
+    requests: int = 0
+
+    def put(self, item: Item) -> float:
+        self.requests += 1
+        if len(json.dumps(item)) > self.too_large:
+            raise RequestRefused("PutItem", "world", "ValidationException")
+        self.table.put(item)
+        return 1.0
+
+    def remove(self, key: Item) -> float:
+        self.requests += 1
+        partition, sort = key["pk"]["S"], key["sk"]["S"]
+        if (partition, sort) in self.table.items:
+            self.table.delete(partition, sort)
+        return 1.0
+
+
+def reverse_writer(dsn: str, store: Any, *, executor: Executor | None = None, **options: Any) -> ReverseWriter:
+    conn = connect(dsn, application_name="test reverse", autocommit=True)
+    prepare(conn)
+    tables = sync_world.tables(conn)
+    return ReverseWriter(conn=conn, plan=plan, tables=tables, store=store, executor=executor or AtOnce(), **options)
+
+
+def write_in_postgres(dsn: str, *entities: str) -> None:
+    """Let these entities be written in PostgreSQL, without any fence: nobody writes meanwhile."""
+    with connect(dsn, application_name="test", autocommit=True) as conn, conn.transaction():
+        for name in entities:
+            noting.install(conn, "world", plan.entities[name], sync_world.tables(conn))
+        loads.set_state(conn, source="world", entities=list(entities), state="writing")
+
+
+def drain(writer: ReverseWriter, *, most: int = 1_000) -> None:
+    """Write back until nothing is left but what is refused."""
+    for _ in range(most):
+        writer.step()
+        with psycopg.connect(writer.conn.info.dsn) as conn:
+            if conn.execute("SELECT 1 FROM ashore.outbox WHERE refused IS NULL LIMIT 1").fetchone() is None:
+                return
+    message = "the outbox does not become empty"
+    raise AssertionError(message)
+
+
+def items_of(table: MemoryTable, *entities: str) -> dict[Key, dict[str, Any]]:
+    """The items of the table that are records of these entities, copies left out."""
+    found: dict[Key, dict[str, Any]] = {}
+    for key, raw in table.items.items():
+        match = _match(*key)
+        if isinstance(match, AsRow) and match.entity.name in entities:
+            found[key] = json.loads(raw)
+    return found
+
+
+def rows_of(dsn: str, *entities: str) -> dict[Key, dict[str, Any]]:
+    """The items that the rows of these entities are."""
+    rows = {}
+    for key, item in sync_world.homes(dsn).rows.items():
+        match = _match(*key)
+        if isinstance(match, AsRow) and match.entity.name in entities:
+            rows[key] = item
+    return rows
+
+
+def assert_both_hold_the_same(dsn: str, table: MemoryTable, *entities: str) -> None:
+    expected, actual = items_of(table, *entities), rows_of(dsn, *entities)
+    assert expected.keys() == actual.keys()
+    for key, item in expected.items():
+        assert same_item(item, actual[key]), key
