@@ -264,7 +264,11 @@ class SteppedLoad:
             restart=restart,
         )
         self.conn = connect(dsn, application_name="test load", autocommit=True)
-        self.open = start_load(self.conn, self.order)
+        try:
+            self.open = start_load(self.conn, self.order)
+        except BaseException:
+            self.conn.close()
+            raise
         self.is_done = False
         self._chunks = self._read()
 

@@ -339,3 +339,16 @@ def _waits_for_a_lock(conn: psycopg.Connection[Any]) -> bool:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     ).fetchone()
     return found != (0,)
+
+
+def test_a_load_that_was_given_up_does_not_keep_tables_from_being_made_that_refer_to_its_own(
+    crossing: Crossing,
+) -> None:
+    crossing.table.put(account(1))
+    crossing.table.put(note(1, 1))
+    crossing.begin()
+    one = SteppedLoad(crossing.dsn, crossing.table, ("account",))
+    one.step()
+    one.drop()
+    SteppedLoad(crossing.dsn, crossing.table, ENTITIES, restart=True).finish()
+    crossing.assert_equal()

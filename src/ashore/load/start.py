@@ -95,17 +95,19 @@ def _begin(
             raise EntityBeyondLoad(entity=entity, state=known[entity].state)
     given_up = set() if earlier is None else set(earlier.entities) - set(order.entities)
     wanted = set(targets.values())
-    tables.create_missing(conn, _declared(order), default_schema=tables.current_schema(conn))
     discarded = _earlier_targets(conn, known, {*order.entities, *given_up}, wanted)
     for table in sorted(wanted):
-        if tables.has_rows(conn, table) and not (order.restart and table in discarded):
+        if tables.exists(conn, table) and tables.has_rows(conn, table) and not (order.restart and table in discarded):
             raise TargetHasRows(table=str(table), ours=table in discarded)
-    _take_off(conn, source, wanted | (discarded if order.restart else set()))
     if order.restart:
+        _take_off(conn, source, discarded)
         tables.truncate(conn, discarded)
+        _put_keys_back(conn, source, discarded)
         if earlier is not None:
             loads.discard(conn, earlier.id)
         loads.set_state(conn, source=source, entities=sorted(given_up), state="declared")
+    tables.create_missing(conn, _declared(order), default_schema=tables.current_schema(conn))
+    _take_off(conn, source, wanted | (discarded if order.restart else set()))
     record = loads.begin(
         conn,
         source=source,
@@ -163,6 +165,14 @@ def _set_loading(
 def _restartable(order: LoadOrder) -> frozenset[str]:
     """The states, besides those that are loadable, in which an attempt may be given up for a new one."""
     return frozenset({"merging", "syncing"}) if order.restart else frozenset()
+
+
+def _put_keys_back(conn: Conn, source: str, emptied: Collection[TableName]) -> None:
+    """Make the keys of emptied tables again: a table that is about to be made may refer to them."""
+    for definition, state in taken_off.taken_off(conn, source):
+        if state == "off" and definition.table in emptied and definition.kind in {"primary_key", "unique"}:
+            catalog.create(conn, definition)
+            taken_off.is_back(conn, definition)
 
 
 def _take_off(conn: Conn, source: str, targets: set[TableName]) -> None:
