@@ -69,6 +69,10 @@ def test_writes_cross_are_written_back_and_come_back(streamed: Any, moto: Any, m
         assert item("c1")["credit"] == {"N": "77"}
         assert item("born")["customerId"] == {"S": "born"}, "derived attributes are computed"
 
+        way_back = streamed.json("status")["way_back"]
+        assert (way_back["written"], way_back["removed"], way_back["waiting"], way_back["refused"]) == (2, 1, 0, [])
+        assert "Back to DynamoDB" in streamed.run("status").stdout
+
         client.put_item(TableName="shop", Item=make.customer("c3", credit={"N": "1"}))
         eventually(lambda: streamed.run("foreign", "list").returncode == 1)
         blocked = streamed.run("rollback", "customer", "--yes")

@@ -23,6 +23,9 @@ def policy(  # noqa: PLR0913 (a command's parameters are its options)
     markers: Annotated[
         bool, typer.Option("--markers", help="Writing markers to the table as well: nothing else is written.")
     ] = False,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Writing rows back to the table as well, from a cutover of writes on.")
+    ] = False,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -37,5 +40,5 @@ def policy(  # noqa: PLR0913 (a command's parameters are its options)
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
     settings = common.settings({"table": table, "export": export}, frozenset({"source"}))
-    print_json(least(settings, with_stream=sync, with_markers=markers))
+    print_json(least(settings, with_stream=sync, with_markers=markers, with_reverse=reverse))
     return 0

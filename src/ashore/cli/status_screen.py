@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ashore.cli.output import duration, size, table
 from ashore.pipeline.gaps import GapStatus
-from ashore.pipeline.status import LoadStatus, MarkingStatus, ShardStatus, Status, SyncStatus
+from ashore.pipeline.status import LoadStatus, MarkingStatus, ShardStatus, Status, SyncStatus, WayBackStatus
 
 _MOST_SHARDS: Final = 20
 _LEAST_SHARDS: Final = 3
@@ -27,6 +27,8 @@ def shown(found: Status, *, most_shards: int = _MOST_SHARDS) -> Group:
     parts: list[RenderableType] = [_entities(found)]
     if found.sync is not None:
         parts += [Text(), *_sync(found.sync, most_shards)]
+    if found.way_back is not None:
+        parts += [Text(), *_way_back(found.way_back)]
     if found.shadow_reads:
         parts += [Text(), _shadow_reads(found)]
     if found.verified_at is not None:
@@ -147,6 +149,15 @@ def _shadow_reads(found: Status) -> Table:
     ]
     headings = ("call", "differs in", "equal", "different", "not compared", "DynamoDB p99 ms", "PostgreSQL p99 ms")
     return table("Shadow reads", headings, rows, numbers=5)
+
+
+def _way_back(found: WayBackStatus) -> list[RenderableType]:
+    done = f"{found.written:,} items written and {found.removed:,} deleted ({found.write_units:,.0f} write units)"
+    lines = [f"Back to DynamoDB: {found.waiting:,} rows wait, {duration(found.behind_seconds)} behind; {done}"]
+    lines += [f"DynamoDB cannot hold {one}" for one in found.refused]
+    if found.foreign:
+        lines.append(f"{found.foreign:,} writes of others in DynamoDB: see `ashore foreign list`")
+    return [Text(line) for line in lines]
 
 
 def _gap(gap: GapStatus) -> str:

@@ -85,6 +85,14 @@ def marker_permissions(source: Source) -> list[dict[str, Any]]:
     ]
 
 
+def reverse_permissions(source: Source) -> list[dict[str, Any]]:
+    """The statement that lets rows be written back to a table as items, from a cutover of writes on."""
+    if not isinstance(source, TableSource):
+        return []
+    actions = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
+    return [{"Sid": "AshoreWriteBack", "Effect": "Allow", "Action": actions, "Resource": _table_arn(source)}]
+
+
 def assess_permissions(source: Source) -> list[dict[str, Any]]:
     """The statements of the least IAM policy for an assessment of `source`; asks nobody.
 

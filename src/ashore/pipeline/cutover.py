@@ -186,7 +186,7 @@ class Cutover:
         return (
             f"applications act on what they were told for {seconds:g} s at most; the fence waits for that long",
             f"PostgreSQL: {how}",
-            "DynamoDB: writes of others are detected, not prevented, unless you attach `ashore policy --fence`",
+            "DynamoDB: writes of others are not prevented, but found in its stream and named: `ashore foreign list`",
             "that the stream was read past the fence is known by time, unless markers are on",
         )
 

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from ashore.ledger import counts, freshness, leases, loads, pending, streams, taken_off, units
+from ashore.ledger import counts, echoes, freshness, leases, loads, outbox, pending, streams, taken_off, units
 from ashore.ledger.marking import marking_of
 from ashore.ledger.passing import passing
 from ashore.ledger.repairs import count_repairs
 from ashore.ledger.schema import found_version
 from ashore.ledger.shadow_reads import ShadowReads, shadow_reads
+from ashore.model.item import mask
 from ashore.pipeline.gaps import GapStatus, gaps_of
 from ashore.pipeline.project import Project
 from ashore.pipeline.rejects import count_rejects
@@ -123,6 +124,23 @@ class SyncStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WayBackStatus:
+    """How far rows that PostgreSQL was given are from being in DynamoDB; None in `Status` before the first cutover.
+
+    `refused` names entity, row key and reason of rows that DynamoDB cannot hold, at most 100. `foreign` writes of
+    others are not decided on.
+    """
+
+    waiting: int
+    behind_seconds: float
+    written: int
+    removed: int
+    write_units: float
+    refused: tuple[str, ...]
+    foreign: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The state of a source. `verification_stale` says why the last verification does not count any more."""
 
@@ -135,6 +153,7 @@ class Status:
     verification_is_fresh: bool = False
     verification_stale: tuple[str, ...] = ()
     shadow_reads: tuple[ShadowReads, ...] = ()
+    way_back: WayBackStatus | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -164,6 +183,7 @@ def status(project: Project) -> Status:
         parked = pending.count_parked(conn, name)
         verified = freshness.last_verified(conn, name)
         compared = shadow_reads(conn, name)
+        way_back = _way_back(conn, name, list(known))
     entities = []
     for entity in dict.fromkeys([*project.plan.entities, *(one for one in known if one != loads.UNMATCHED)]):
         record = known.get(entity)
@@ -200,6 +220,24 @@ def status(project: Project) -> Status:
         verification_is_fresh=verified is not None and verified.is_fresh,
         verification_stale=() if verified is None else verified.stale,
         shadow_reads=tuple(compared),
+        way_back=way_back,
+    )
+
+
+def _way_back(conn: Conn, source: str, entities: list[str]) -> WayBackStatus | None:
+    standing = outbox.standing(conn, source)
+    if standing.passed_at is None and not standing.entries and not standing.written:
+        return None
+    behind = 0.0 if standing.oldest is None else (standing.now - standing.oldest).total_seconds()
+    refused = outbox.refused(conn, source)
+    return WayBackStatus(
+        waiting=standing.entries,
+        behind_seconds=round(behind, 1),
+        written=standing.written,
+        removed=standing.removed,
+        write_units=standing.write_units,
+        refused=tuple(f"{entity} {mask(chr(0).join(key))}: {reason}" for entity, key, reason in refused),
+        foreign=echoes.count_foreign(conn, source, entities),
     )
 
 
