@@ -11,9 +11,6 @@ import psycopg
 from ashore.config.address import Address, parse
 from ashore.postgres.address import server_of
 from ashore.postgres.errors import CannotConnect
-from ashore.postgres.iam.attempts import is_refusal
-from ashore.postgres.iam.errors import TokenRefused
-from ashore.postgres.iam.login import IamLogin
 from ashore.postgres.tls import tls_defaults
 
 Row = TypeVar("Row")
@@ -62,6 +59,10 @@ def _with_password(address: Address, options: Mapping[str, Any]) -> Conn:
 
 
 def _with_token(dsn: str, options: Mapping[str, Any]) -> Conn:
+    from ashore.postgres.iam.attempts import is_refusal  # noqa: PLC0415 (applications without tokens need no botocore)
+    from ashore.postgres.iam.errors import TokenRefused  # noqa: PLC0415
+    from ashore.postgres.iam.login import IamLogin  # noqa: PLC0415
+
     login = IamLogin(dsn)
     try:
         return login.connect(**options)
