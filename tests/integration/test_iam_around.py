@@ -22,9 +22,9 @@ from tests.rds_world import HOST, KEY, RdsWorld
 
 from ashore import local
 from ashore.local.rds.certificates import new_authority
+from ashore.postgres.authorities import fetch_bundle, kept_bundle
 from ashore.postgres.iam import Chain, IamLogin, Tokens
-from ashore.postgres.iam.authorities import fetch_bundle, kept_bundle
-from ashore.postgres.iam.errors import BundleNotFetched, CredentialsMissing, GlobalEndpointUnresolved
+from ashore.postgres.iam_errors import BundleNotFetched, CredentialsMissing, GlobalEndpointUnresolved
 
 ACCOUNT: Final = "123456789012"
 GLOBAL_HOST: Final = "court.global-abc123def456.global.rds.amazonaws.com"

@@ -23,7 +23,7 @@ from ashore.local.rds import Identity
 from ashore.local.rds.doors import OpenDoor
 from ashore.postgres.connect import connect
 from ashore.postgres.iam import IamLogin, Tokens
-from ashore.postgres.iam.errors import TokenRefused
+from ashore.postgres.iam_errors import TokenRefused
 
 QUERY = "SELECT current_user::text"
 Pool = Callable[[IamLogin, Callable[[], None]], Coroutine[Any, Any, list[str]]]

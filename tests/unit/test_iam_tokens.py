@@ -20,18 +20,18 @@ from hypothesis import strategies as st
 from ashore.config.address import IamSettings, parse, with_defaults
 from ashore.config.secret import Dsn, Secret
 from ashore.local.rds.verifying import Endpoint, Identity, refusal
+from ashore.postgres.authorities import root_certificate
+from ashore.postgres.endpoints import global_cluster_of, region_of
 from ashore.postgres.iam import IamLogin, Target, Token, Tokens
-from ashore.postgres.iam.authorities import root_certificate
 from ashore.postgres.iam.credentials import Chain
 from ashore.postgres.iam.dialling import dialling
-from ashore.postgres.iam.endpoints import global_cluster_of, region_of
-from ashore.postgres.iam.errors import (
+from ashore.postgres.iam.signing import sign
+from ashore.postgres.iam_errors import (
     AddressNotForTokens,
     AuthoritiesMissing,
     CredentialsMissing,
     TokenWouldBeExposed,
 )
-from ashore.postgres.iam.signing import sign
 
 HOST = "court.cluster-abc123def456.us-east-1.rds.amazonaws.com"
 KEY = ReadOnlyCredentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None)

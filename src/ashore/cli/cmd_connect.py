@@ -52,7 +52,7 @@ def connect(  # noqa: PLR0913 (a command's parameters are its options)
     from ashore.config.secret import Dsn  # noqa: PLC0415 (quick start)
     from ashore.pipeline.connect import at_endpoint, client_of, run_psql  # noqa: PLC0415
     from ashore.pipeline.tunnel import ssm_tunnel  # noqa: PLC0415
-    from ashore.postgres.iam.authorities import fetch_bundle  # noqa: PLC0415
+    from ashore.postgres.authorities import fetch_bundle  # noqa: PLC0415
 
     if (via is None) != (target is None):
         message = "--via ssm and --target belong together"

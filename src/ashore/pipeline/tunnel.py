@@ -18,7 +18,7 @@ from ashore.config.secret import Dsn
 from ashore.errors import AshoreError
 from ashore.pipeline.connect import ProgramMissing
 from ashore.postgres.address import resolved
-from ashore.postgres.iam.endpoints import region_of
+from ashore.postgres.endpoints import region_of
 
 DOCUMENT: Final = "AWS-StartPortForwardingSessionToRemoteHost"
 OPEN_SECONDS: Final = 60.0

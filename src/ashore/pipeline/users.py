@@ -11,8 +11,8 @@ from ashore.config.users import Users, read_users
 from ashore.errors import AshoreError
 from ashore.postgres.address import host_of, server_of
 from ashore.postgres.connect import Conn, connect
+from ashore.postgres.endpoints import region_of
 from ashore.postgres.errors import translated
-from ashore.postgres.iam.endpoints import region_of
 from ashore.postgres.roles.plan import Plan, plan
 from ashore.postgres.roles.policies import policies
 from ashore.postgres.roles.state import read_state

@@ -60,8 +60,8 @@ def _with_password(address: Address, options: Mapping[str, Any]) -> Conn:
 
 def _with_token(dsn: str, options: Mapping[str, Any]) -> Conn:
     from ashore.postgres.iam.attempts import is_refusal  # noqa: PLC0415 (applications without tokens need no botocore)
-    from ashore.postgres.iam.errors import TokenRefused  # noqa: PLC0415
     from ashore.postgres.iam.login import IamLogin  # noqa: PLC0415
+    from ashore.postgres.iam_errors import TokenRefused  # noqa: PLC0415
 
     login = IamLogin(dsn)
     try:

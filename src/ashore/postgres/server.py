@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ashore.errors import Problem
 from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.errors import CannotConnect, TableNotSupported
-from ashore.postgres.iam.errors import IamError
+from ashore.postgres.iam_errors import IamError
 from ashore.postgres.names import table_name
 from ashore.postgres.tables import columns_of, current_schema, exists
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ashore.postgres.address import is_this_machine, resolved
-from ashore.postgres.iam.authorities import SYSTEM, root_certificate, users_root_certificate
-from ashore.postgres.iam.endpoints import is_rds
+from ashore.postgres.authorities import SYSTEM, root_certificate, users_root_certificate
+from ashore.postgres.endpoints import is_rds
 
 
 def tls_defaults(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from ashore.config.secret import Secret
+from ashore.postgres.authorities import SYSTEM
 from ashore.postgres.iam.attempts import attempt_async
-from ashore.postgres.iam.authorities import SYSTEM
 
 if TYPE_CHECKING:
     from ashore.postgres.iam.login import IamLogin

@@ -9,8 +9,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from ashore.postgres.iam.errors import CredentialsMissing
 from ashore.postgres.iam.signing import SigningKey
+from ashore.postgres.iam_errors import CredentialsMissing
 
 
 class CredentialSource(Protocol):

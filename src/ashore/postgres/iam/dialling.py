@@ -9,8 +9,8 @@ from typing import Final
 
 from ashore.config.address import Address, IamSettings
 from ashore.postgres.address import resolved
-from ashore.postgres.iam.authorities import root_certificate
-from ashore.postgres.iam.errors import AddressNotForTokens, TokenWouldBeExposed
+from ashore.postgres.authorities import root_certificate
+from ashore.postgres.iam_errors import AddressNotForTokens, TokenWouldBeExposed
 
 DEFAULT_PORT: Final = 5432
 SAFE_MODES: Final = frozenset({"verify-full", "verify-ca", "require"})

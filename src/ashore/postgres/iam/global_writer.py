@@ -8,8 +8,8 @@ from typing import Any, Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ashore.postgres.iam.endpoints import global_cluster_of
-from ashore.postgres.iam.errors import GlobalEndpointUnresolved
+from ashore.postgres.endpoints import global_cluster_of
+from ashore.postgres.iam_errors import GlobalEndpointUnresolved
 
 ANY_REGION: Final = "us-east-1"
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ashore.config.address import IamSettings, parse
+from ashore.postgres.endpoints import global_cluster_of, region_of
 from ashore.postgres.iam.credentials import Chain
 from ashore.postgres.iam.dialling import dialling
-from ashore.postgres.iam.endpoints import global_cluster_of, region_of
-from ashore.postgres.iam.errors import AddressNotForTokens
 from ashore.postgres.iam.global_writer import regional_writer
 from ashore.postgres.iam.signing import Target
 from ashore.postgres.iam.tokens import Token, Tokens
+from ashore.postgres.iam_errors import AddressNotForTokens
 
 if TYPE_CHECKING:
     import asyncpg

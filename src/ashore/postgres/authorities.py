@@ -10,8 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
-from ashore.postgres.iam.endpoints import is_proxy
-from ashore.postgres.iam.errors import AuthoritiesMissing, BundleNotFetched
+from ashore.postgres.endpoints import is_proxy
+from ashore.postgres.iam_errors import AuthoritiesMissing, BundleNotFetched
 
 BUNDLE_URL: Final = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 """Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html"""
