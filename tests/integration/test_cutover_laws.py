@@ -24,6 +24,8 @@ from ashore.ledger import crossing, records
 from ashore.ledger.crossing import crossing_states, routes
 from ashore.ledger.errors import StateMoved
 from ashore.postgres.connect import Conn, connect
+from ashore.sync.errors import StillCrossing
+from ashore.sync.stop import stop
 
 _GROUP = ("account", "session")
 
@@ -347,6 +349,13 @@ def test_foreign_keys_are_made_between_tables_that_postgresql_writes_and_taken_o
     ) == [(2, True)]
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         world.do("INSERT INTO world.note (note_id, owner_id) VALUES ('1', 'nobody')")
+
+
+def test_a_sync_that_writes_back_cannot_be_stopped(world: World) -> None:
+    world.cut_over()
+    with pytest.raises(StillCrossing, match="account, session"):
+        stop(world.conn, "world")
+    assert world.rows("SELECT state FROM ashore.stream") == [("running",)]
 
 
 def test_all_closed_gates_are_told_at_once(world: World) -> None:

@@ -267,3 +267,19 @@ class ExportOfOtherTable(SyncError):
 
     def hint(self) -> str:
         return "name incremental exports of that table"
+
+
+@dataclass(eq=False, kw_only=True)
+class StillCrossing(SyncError):
+    """A sync is to end while its workers write back what PostgreSQL is given. Nothing was changed."""
+
+    source: str
+    entities: tuple[str, ...]
+
+    code = "ASH812"
+
+    def what(self) -> str:
+        return f"the sync of {self.source} writes back {', '.join(self.entities)}, or is about to"
+
+    def hint(self) -> str:
+        return "take them back with `ashore rollback`, or close the way back with `ashore retire`"

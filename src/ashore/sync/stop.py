@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -17,8 +17,9 @@ from ashore.postgres.connect import Conn
 from ashore.postgres.errors import refusal
 from ashore.postgres.violations import count_orphans
 from ashore.sync.batches import APPLYING, CAPTURING
-from ashore.sync.errors import NotBegun, SyncStopped
+from ashore.sync.errors import NotBegun, StillCrossing, SyncStopped
 
+_BEYOND: Final = frozenset({"draining", "writing", "returning"})
 _SETTINGS = "SELECT set_config('lock_timeout', '10s', true), set_config('statement_timeout', '0', true)"
 
 
@@ -57,10 +58,14 @@ def stop(conn: Conn, source: str) -> Stopped:
 
     Raises:
         NotBegun, SyncStopped: There is nothing to stop.
+        StillCrossing: Entities are written in PostgreSQL, or about to be; nothing was changed.
     """
     with conn.transaction():
         _known(conn, source)
         states = loads.lock_states(conn, source, exclusively=True)
+        crossing = sorted(name for name, one in states.items() if one.state in _BEYOND)
+        if crossing:
+            raise StillCrossing(source=source, entities=tuple(crossing))
         caught = {name: one for name, one in states.items() if one.state in CAPTURING and one.is_captured}
         synced = [name for name, one in states.items() if one.state in APPLYING]
         for load in {one.load for one in caught.values() if one.load is not None}:
