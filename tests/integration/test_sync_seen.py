@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import psycopg
@@ -62,8 +63,13 @@ def account(number: int, balance: int = 1) -> dict[str, Any]:
 
 
 def project(dsn: str) -> Project:
-    """The world as a project; its settings are of no account here."""
-    return Project(settings=cast("Any", None), reference=sync_world.reference, plan=sync_world.plan, dsn=dsn)
+    """The world as a project; of its settings the budget for markers is looked at, and nothing else."""
+    return Project(
+        settings=cast("Any", SimpleNamespace(marker_writes=1_000)),
+        reference=sync_world.reference,
+        plan=sync_world.plan,
+        dsn=dsn,
+    )
 
 
 Shard = tuple[str, str | None, str, int | None]
