@@ -19,9 +19,6 @@ _DOCUMENTED = {
     *("key_build_s", "peak_rss_mb", "verify_items_per_s", "versions", "machine"),
 }
 
-_ABSURD = 5.0
-"""Loading is never five times its own limit; 5,000 rows take too few milliseconds for a bound nearer to 1."""
-
 
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run `ashore bench … --json`; return what it printed."""
@@ -36,12 +33,12 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("profile", "rejected"), [("flat", 0), ("court", 5)])
 def test_load_prints_every_figure_with_its_limit(tmp_path: Path, profile: str, rejected: int) -> None:
-    found = bench(tmp_path, "load", "--items", "5000", "--workers", "2", "--profile", profile)
+    found = bench(tmp_path, "load", "--items", "5000", "--workers", "2", "--rounds", "3", "--profile", profile)
 
     assert set() == _DOCUMENTED - found.keys()
     assert (5_000, rejected, 0) == (found["items"], found["rejected"], found["verify_differences"])
-    assert 0 < found["ratio"] < _ABSURD
-    assert 0 < found["ratio_plain_copy"] < _ABSURD
+    assert 0 < found["ratio"] < 1.5
+    assert 0 < found["ratio_plain_copy"] < 1.5
     assert 0 < found["gunzip_us"] < 1_000
     is_native = find_library().library is not None
     assert ("binary" if is_native else "text") == found["format"]
@@ -55,11 +52,11 @@ def test_load_prints_every_figure_with_its_limit(tmp_path: Path, profile: str, r
 
 @pytest.mark.slow
 def test_scan_prints_the_same_figures(tmp_path: Path) -> None:
-    found = bench(tmp_path, "scan", "--items", "5000")
+    found = bench(tmp_path, "scan", "--items", "5000", "--rounds", "3")
 
     assert set() == _DOCUMENTED - found.keys()
     assert ("scan", 5_000, 0) == (found["source"], found["items"], found["verify_differences"])
-    assert 0 < found["ratio"] < _ABSURD
+    assert 0 < found["ratio"] < 1.5
     assert found["gunzip_us"] is None
 
 
