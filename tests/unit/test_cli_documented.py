@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.markup import render
 
 import ashore
 from ashore.cli import app
@@ -70,6 +71,13 @@ def test_options_of_all_commands_are_documented_once() -> None:
     assert {
         option for option in options_of(root) if f"`{option}" not in before and f" {option}`" not in before
     } == set()
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_nothing_of_a_help_is_taken_for_markup(name: str) -> None:
+    command = commands()[name]
+    texts = [command.help or "", *(getattr(parameter, "help", None) or "" for parameter in command.params)]
+    assert texts == [render(text).plain for text in texts]
 
 
 @pytest.mark.parametrize("name", sorted(commands()))

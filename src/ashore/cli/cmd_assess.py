@@ -27,7 +27,7 @@ def assess(  # noqa: PLR0913 (a command's parameters are its options)
     table: options.Table = None,
     export: options.Export = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", min=1, help="Read about N items. [default: 10000]")
+        int | None, typer.Option("--sample", metavar="N", min=1, help="Read about N items.", show_default="10000")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Read every item: only then is anything proven.")] = False,
     key: Annotated[

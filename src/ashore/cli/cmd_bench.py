@@ -171,7 +171,7 @@ def assess(  # noqa: PLR0913 (a command's parameters are its options)
     *,
     gold: Annotated[bool, typer.Option("--gold", help="Measure quality on labelled tables instead of speed.")] = False,
     style: Annotated[
-        list[str] | None, typer.Option("--style", metavar="NAME", help="Which labelled table. [default: all]")
+        list[str] | None, typer.Option("--style", metavar="NAME", help="Which labelled table.", show_default="all")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="From which labelled tables are made.")] = 1,
     items: Items = 100_000,

@@ -27,7 +27,7 @@ def connect(  # noqa: PLR0913 (a command's parameters are its options)
     context: typer.Context,
     endpoint: Annotated[
         str | None,
-        typer.Argument(metavar="[ENDPOINT]", help="Another host, or a whole address. [default: the project's]"),
+        typer.Argument(metavar="[ENDPOINT]", help="Another host, or a whole address.", show_default="the project's"),
     ] = None,
     form: Annotated[Form | None, typer.Option("--print", help="Print this for another client instead.")] = None,
     command: Annotated[str | None, typer.Option("--command", metavar="SQL", help="Run this in psql, and end.")] = None,

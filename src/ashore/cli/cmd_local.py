@@ -28,7 +28,7 @@ def up(  # noqa: PLR0913 (a command's parameters are its options)
     context: typer.Context,
     database: Annotated[str, typer.Option("--database", metavar="NAME", help="The database to make.")] = "app",
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Keep the primary's data here. [default: nowhere]")
+        Path | None, typer.Option("--data", metavar="DIR", help="Keep the primary's data here.", show_default="nowhere")
     ] = None,
     far_ms: Annotated[float, typer.Option("--far-ms", min=0, help="Milliseconds of a round trip to west.")] = 65.0,
     delay_seconds: Annotated[

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ashore.pipeline.users import UsersPlan
 
 File = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="The declaration. [default: users.toml of the project]")
+    Path | None,
+    typer.Option("--file", metavar="FILE", help="The declaration.", show_default="users.toml of the project"),
 ]
 
 

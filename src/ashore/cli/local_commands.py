@@ -42,7 +42,7 @@ def _demo(context: typer.Context) -> Any:
 
 
 def _bench(context: typer.Context) -> Any:
-    """Measure load, scan and query on this machine, each against its limit."""
+    """Measure load, sync, connections and more on this machine, each against its limit."""
     return _pass_on(context, bench_app(), "ashore bench")
 
 

@@ -25,10 +25,12 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 (the form of Typer's c
 
 ProjectFolder = Annotated[
     Path | None,
-    typer.Option("--project", metavar="DIR", help="The project's directory, with ashore.toml. [default: this one]"),
+    typer.Option(
+        "--project", metavar="DIR", help="The project's directory, with ashore.toml.", show_default="this one"
+    ),
 ]
 Environment = Annotated[
-    str | None, typer.Option("--env", metavar="NAME", help="Which [environment.NAME] of ashore.toml to go by.")
+    str | None, typer.Option("--env", metavar="NAME", help="Which environment of ashore.toml to go by.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of a bug. It may hold values of items.")]
@@ -36,7 +38,7 @@ ShowVersion = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
 ]
 
-Entities = Annotated[list[str] | None, typer.Argument(metavar="[ENTITY]…", help="Which entities. [default: all]")]
+Entities = Annotated[list[str] | None, typer.Argument(metavar="[ENTITY]…", help="Which entities.", show_default="all")]
 Table = Annotated[str | None, typer.Option("--table", metavar="TABLE", help="The table to read: its name or ARN.")]
 Export = Annotated[
     str | None, typer.Option("--export", metavar="PATH", help="The export to read: a folder or s3://bucket/prefix.")
