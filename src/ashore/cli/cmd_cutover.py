@@ -256,9 +256,8 @@ def _decide(
 
 def _project(common: options.Common) -> Project:
     from ashore.config.settings import everything  # noqa: PLC0415 (quick start)
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
 
-    return open_project(common.settings({}, everything))
+    return common.project(everything)
 
 
 def _opened(common: options.Common, entities: list[str] | None, said: Options) -> AbstractContextManager[Cutover]:

@@ -38,11 +38,10 @@ def list_(  # noqa: PLR0913 (a command's parameters are its options)
 ) -> int:
     """Count rejected items by entity and reason, and list them. No value of an item is shown."""
     from ashore.cli.output import console, print_json, table  # noqa: PLC0415 (quick start)
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.rejects import explanation, list_rejects  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    opened = open_project(common.settings({}, _needs))
+    opened = common.project(_needs)
     found = list_rejects(opened, entity=entity, reason=reason, limit=limit)
     if common.as_json:
         print_json(found.as_json())
@@ -77,11 +76,10 @@ def show(  # noqa: PLR0913 (a command's parameters are its options)
 ) -> int:
     """Show one rejected item whole. Stand-ins take the place of its values unless --reveal is given."""
     from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.rejects import explanation, show_reject  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    found = show_reject(open_project(common.settings({}, _needs)), number, reveal=reveal)
+    found = show_reject(common.project(_needs), number, reveal=reveal)
     if common.as_json:
         print_json(found.as_json())
         return 0
@@ -115,14 +113,13 @@ def retry(  # noqa: PLR0913 (a command's parameters are its options)
     """
     from ashore.cli.output import console, print_json  # noqa: PLC0415 (quick start)
     from ashore.cli.output import table as table_of  # noqa: PLC0415
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.retry import retry_rejects  # noqa: PLC0415
 
     if sum((bool(numbers), every, reason is not None)) != 1:
         message = "give the numbers of items, or --all, or --reason REASON"
         raise typer.BadParameter(message)
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    opened = open_project(common.settings({"table": table}, _needs))
+    opened = common.project(_needs, table=table)
     report = retry_rejects(opened, numbers=numbers or (), reason=reason)
     if common.as_json:
         print_json(report.as_json())

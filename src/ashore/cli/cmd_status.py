@@ -38,14 +38,13 @@ def status(  # noqa: PLR0913 (a command's parameters are its options)
     """Show each entity's state, the newest load, and how far the stream is, as the ledger has them."""
     from ashore.cli.output import console, print_json  # noqa: PLC0415 (quick start)
     from ashore.cli.status_screen import shown  # noqa: PLC0415
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.status import status as read  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
     if prometheus and (common.as_json or watch):
         message = "prints metrics once: leave --json and --watch out"
         raise typer.BadParameter(message, param_hint="--prometheus")
-    opened = open_project(common.settings({}, frozenset({"declarations", "postgres"})))
+    opened = common.project(frozenset({"declarations", "postgres"}))
     if prometheus:
         import sys  # noqa: PLC0415
 

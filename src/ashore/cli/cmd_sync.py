@@ -52,11 +52,10 @@ def begin(
     """Write down the stream's shards, and let nobody read them yet: the first step before a load from an export."""
     from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
     from ashore.config.settings import everything  # noqa: PLC0415
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.sync import begin_sync  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    begun = begin_sync(open_project(common.settings({"table": table}, everything)), paused=True)
+    begun = begin_sync(common.project(everything, table=table), paused=True)
     if common.as_json:
         print_json(asdict(begun))
     elif begun.is_new:
@@ -107,7 +106,6 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
     """
     from ashore.config.settings import everything  # noqa: PLC0415 (quick start)
     from ashore.pipeline import sync  # noqa: PLC0415
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.serve import serving  # noqa: PLC0415
     from ashore.sync.order import SyncLimits  # noqa: PLC0415
 
@@ -116,7 +114,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
         message = f"{on_gap!r} is neither stop nor repair"
         raise typer.BadParameter(message, param_hint="--on-gap")
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    opened = open_project(common.settings({"table": table}, everything))
+    opened = common.project(everything, table=table)
     begun = sync.begin_sync(opened)
     watcher = _Watcher(is_quiet=common.as_json)
     ended = threading.Event()
@@ -190,11 +188,10 @@ def stop(
 ) -> int:
     """End the sync for good. What was synced stays as a copy as of now; loads under way are given up."""
     from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.sync import stop_sync  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    opened = open_project(common.settings({}, _ledger))
+    opened = common.project(_ledger)
     question = f"End the sync of {opened.plan.name}? To sync again, everything has to be loaded again."
     if not (yes or common.as_json) and sys.stdin.isatty() and not typer.confirm(question, err=True):
         raise typer.Abort
@@ -216,11 +213,10 @@ def _set_paused(
     context: typer.Context, project: Path | None, environment: str | None, *, as_json: bool, paused: bool
 ) -> int:
     from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
     from ashore.pipeline.sync import pause_sync  # noqa: PLC0415
 
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    opened = open_project(common.settings({}, _ledger))
+    opened = common.project(_ledger)
     state = pause_sync(opened, paused=paused)
     if common.as_json:
         print_json({"source": opened.plan.name, "state": state})

@@ -63,10 +63,9 @@ def _list(common: Common) -> int:
     from ashore.cli.output import print_json  # noqa: PLC0415 (quick start)
     from ashore.config.settings import Need  # noqa: PLC0415
     from ashore.pipeline.gaps import open_gaps  # noqa: PLC0415
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
 
     needs: frozenset[Need] = frozenset({"declarations", "postgres"})
-    found = open_gaps(open_project(common.settings({}, needs)))
+    found = open_gaps(common.project(needs))
     if common.as_json:
         print_json(asdict(found))
     else:
@@ -78,10 +77,9 @@ def _from_exports(common: Common, paths: Sequence[str], *, dry_run: bool) -> int
     from ashore.cli.output import print_json  # noqa: PLC0415 (quick start)
     from ashore.config.settings import Need  # noqa: PLC0415
     from ashore.pipeline.gaps import exports_at, repair_from_exports  # noqa: PLC0415
-    from ashore.pipeline.project import open_project  # noqa: PLC0415
 
     needs: frozenset[Need] = frozenset({"declarations", "postgres"})
-    opened = open_project(common.settings({}, needs))
+    opened = common.project(needs)
     exports = exports_at(opened, paths)
     done = repair_from_exports(plan=opened.plan, dsn=opened.dsn, exports=exports, dry_run=dry_run)
     if common.as_json:

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from ashore.config.settings import Need, Resolved, Settings
+    from ashore.pipeline.project import Project
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 (the form of Typer's callbacks)
@@ -68,6 +69,17 @@ class Common:
         from ashore.config.settings import load_settings  # noqa: PLC0415 (pydantic is slow to import)
 
         return load_settings(self.folder, environment=self.environment, flags=flags, environ=os.environ, needs=needs)
+
+    def project(self, needs: frozenset[Need], **flags: Any) -> Project:
+        """The project as its settings say.
+
+        Raises:
+            SettingsError: With every problem that there is.
+            DeclarationNotFoundError, DeclarationError, DeclarationRaised: The declaration cannot be had.
+        """
+        from ashore.pipeline.project import open_project  # noqa: PLC0415 (slow to import)
+
+        return open_project(self.settings(flags, needs))
 
     def resolved(self, flags: Mapping[str, Any], needs: frozenset[Need]) -> Resolved:
         """The settings of this command, their origins and problems."""
