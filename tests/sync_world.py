@@ -341,9 +341,14 @@ def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000, on_gap: OnGap =
 
 
 def _left(conn: psycopg.Connection[Any], moment: Any) -> tuple[int, ...]:
-    """Entities that merge, keys to repair, shards that have not passed, shards without children."""
+    """Entities that merge, keys to repair, shards that have not passed, shards without children.
+
+    A lost shard holds up what merges until somebody has the gap repaired that the synced entities have.
+    """
     left = conn.execute(
-        """SELECT (SELECT count(*) FROM ashore.entity WHERE state = 'merging'), (SELECT count(*) FROM ashore.repair),
+        """SELECT (SELECT count(*) FROM ashore.entity WHERE state = 'merging' AND NOT EXISTS (
+                       SELECT FROM ashore.gap WHERE repaired_at IS NULL AND asked_at IS NULL)),
+                  (SELECT count(*) FROM ashore.repair),
                   (SELECT count(*) FROM ashore.shard s WHERE state = 'open'
                    AND coalesce(greatest(passed_at, marked_at) < %(at)s, true)),
                   (SELECT count(*) FROM ashore.shard s WHERE state = 'ended' AND NOT EXISTS (SELECT FROM ashore.gap)

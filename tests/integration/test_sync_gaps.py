@@ -265,3 +265,24 @@ def test_a_gap_means_nothing_any_more_when_all_was_loaded_after_it(lost: LostCro
     lost.assert_equal()
     assert lost.open() == 0
     assert {("reload",)} == set(lost.rows("SELECT decision FROM ashore.gap"))
+
+
+def test_a_load_anew_does_not_wait_for_a_gap_whose_keys_wait_for_the_load(lost: LostCrossing) -> None:
+    """The shard vanished, so it holds up what merges until its gap closes; its keys are of what merges."""
+    lost.table.put(account(1))
+    lost.table.put(note(1, owner=1))
+    lost.synced()
+    lost.window_begins()
+    lost.table.put(note(1, owner=1, text="b"))
+    for shard in lost.table.open_shards():
+        lost.table.close(shard, children=1)
+        lost.table.vanish(shard)
+    lost.go_on()
+    lost.repair(lost.export(note(1, owner=1)))
+    assert lost.queued() > 0
+    assert ("lost",) in lost.rows("SELECT state FROM ashore.shard")
+
+    SteppedLoad(lost.dsn, lost.table, ("note",), restart=True).finish()
+
+    lost.assert_equal()
+    assert (lost.open(), lost.queued()) == (0, 0)

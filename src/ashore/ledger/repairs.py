@@ -33,6 +33,13 @@ _LATER: Final = """
         not_before = clock_timestamp() + least(60, 0.2 * 2 ^ least(tries, 10)) * interval '1 s'
     WHERE source = %(source)s AND key_hash = ANY(%(hashes)s)
 """
+_LOADED_ANEW: Final = """
+    UPDATE ashore.repair r SET asked_at = clock_timestamp()
+    FROM unnest(%(hashes)s::uuid[], %(loads)s::bigint[]) AS k(key_hash, load) JOIN ashore.load l ON l.id = k.load
+    WHERE r.source = %(source)s AND r.key_hash = k.key_hash AND NOT EXISTS (
+        SELECT FROM ashore.gap g
+        WHERE g.source = r.source AND g.repaired_at IS NULL AND l.started_at <= g.found_at)
+"""
 _TOUCH: Final = (
     "UPDATE ashore.repair SET touched = touched + 1 WHERE source = %(source)s AND key_hash = ANY(%(hashes)s)"
 )
@@ -88,6 +95,20 @@ def repaired(conn: Conn, source: str, repairs: Sequence[Repair]) -> None:
 def try_later(conn: Conn, source: str, repairs: Sequence[Repair]) -> None:
     """Let keys wait, longer each time, a minute at most."""
     conn.execute(_LATER, {"source": source, "hashes": [one.key_hash for one in repairs]})
+
+
+def loaded_anew(conn: Conn, source: str, repairs: Sequence[tuple[Repair, int]]) -> None:
+    """Say that keys are read by a load that is under way, whose number is given: no earlier gap waits for them.
+
+    They stay in the queue, as if they had been asked for now. Nothing is changed where an open gap was found after the
+    load had begun.
+    """
+    arguments = {
+        "source": source,
+        "hashes": [one.key_hash for one, _ in repairs],
+        "loads": [load for _, load in repairs],
+    }
+    conn.execute(_LOADED_ANEW, arguments)
 
 
 def touch(conn: Conn, source: str, hashes: Sequence[UUID]) -> None:

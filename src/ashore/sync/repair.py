@@ -50,16 +50,26 @@ class Repairer:
         return len(done)
 
     def _write(self, due: Sequence[Repair], now: Mapping[bytes, bytes | None]) -> set[Any]:
-        """Write what the table says; return the digests of the keys that may be written."""
+        """Write what the table says; return the digests of the keys that may be written.
+
+        A gap does not wait for keys that are being loaded anew: what merges may itself wait for the gap.
+        """
         states = self.writer.lock_states()
         applied: list[Keyed] = []
+        captured: list[tuple[Repair, int]] = []
         written = set()
         for one in due:
             keyed = self.writer.router.keyed(Change(0, one.key, now[one.key], self.order.clock()))
             found = states.get(keyed.entity) if keyed.entity is not None else None
-            if found is not None and found.load is not None and found.state in APPLYING:
+            if found is None or found.load is None:
+                continue
+            if found.state in APPLYING:
                 applied.append(keyed)
                 written.add(one.key_hash)
+            elif found.state in CAPTURING and found.is_captured:
+                captured.append((one, found.load))
+        if captured:
+            repairs.loaded_anew(self.writer.conn, self.order.plan.name, captured)
         if applied:
             outcomes = self.writer.apply(applied, states, is_repair=True)
             counts.keep_counts(self.writer.conn, self.order.plan.name, outcomes)
