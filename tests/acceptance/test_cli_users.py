@@ -35,6 +35,11 @@ def test_roles_are_planned_applied_and_checked(shop: Any) -> None:
         drifted = shop.run("users", "check")
         assert 1 == drifted.returncode
         assert 'REVOKE CREATE ON SCHEMA "public" FROM "cli_app"' in drifted.stdout
+
+        assert 0 == shop.run("users", "apply").returncode
+        shop.rows("ALTER ROLE cli_app BYPASSRLS")
+        found = shop.json("users", "check", exit_code=1)
+        assert ([], 1) == (found["statements"], len(found["findings"])), "only people can put it right"
     finally:
         shop.rows("DROP OWNED BY cli_app, cli_migrator; DROP ROLE cli_app, cli_migrator, rds_iam")
 

@@ -20,6 +20,7 @@ from tests.rds_world import HOST, KEY, MINUTE, RdsWorld
 
 from ashore.local.rds import Behaviour
 from ashore.local.rds.doors import OpenDoor
+from ashore.postgres import pools
 from ashore.postgres.pools import Situation, asyncpg_pool_options, engine_options, psycopg_pool_options
 
 FUNCTION: Final = """
@@ -93,10 +94,11 @@ def wait_for_nobody(door: OpenDoor) -> None:
     assert not door.door.sessions
 
 
-def test_nobody_keeps_a_database_awake_that_is_to_pause(rds: RdsWorld) -> None:
+def test_nobody_keeps_a_database_awake_that_is_to_pause(rds: RdsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_IDLE_SECONDS", 0.2)
     door = rds.open(behaviour=Behaviour(pauses_after_seconds=300, resume_seconds=0.3))
     login = rds.login(door)
-    options = psycopg_pool_options("pausing", check=ConnectionPool.check_connection) | {"max_idle": 0.2}
+    options = psycopg_pool_options("pausing", check=ConnectionPool.check_connection)
     engine = sa.create_engine("postgresql+psycopg://", **engine_options("pausing"))
     login.attach(engine)
     with ConnectionPool(connection_class=login.connection_class, **options) as pool:
@@ -111,9 +113,7 @@ def test_nobody_keeps_a_database_awake_that_is_to_pause(rds: RdsWorld) -> None:
     wait_for_nobody(door)
 
     async def with_asyncpg() -> None:
-        lifetime = {"max_inactive_connection_lifetime": 0.2}
-        options = asyncpg_pool_options("pausing") | lifetime
-        async with asyncpg.create_pool(connect=login.connect_asyncpg, **options) as pool:
+        async with asyncpg.create_pool(connect=login.connect_asyncpg, **asyncpg_pool_options("pausing")) as pool:
             await pool.fetchval("SELECT 1")
             await asyncio.to_thread(wait_for_nobody, door)
 
