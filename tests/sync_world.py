@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 import sqlalchemy as sa
@@ -487,7 +487,7 @@ def _may_be_promoted(found: AsCopy, item: Mapping[str, Any]) -> bool:
 
 
 class Writer(threading.Thread):
-    """An application that puts and deletes items."""
+    """An application that puts and deletes items, until it is left."""
 
     def __init__(self, client: Any, seed: int) -> None:
         super().__init__(daemon=True)
@@ -504,6 +504,14 @@ class Writer(threading.Thread):
                 self.client.put_item(TableName="world", Item=item)
             self.sent += 1
             time.sleep(0.004)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.join()
 
 
 def scanned(client: Any) -> dict[Key, bytes]:

@@ -192,19 +192,15 @@ def test_servers_and_connections_that_fail_at_random_instants_cost_nothing(place
     seed = some_seed("chaos")
     rng = random.Random(seed)
     client = place.aws.client("dynamodb")
-    writer = Writer(client, seed)
-    writer.start()
     made: Counter[str] = Counter()
     faults = FAULTS if place.aws.name == "moto" else FAULTS // 3
-    with Services(place.order(), place.load) as services:
+    with Writer(client, seed) as writer, Services(place.order(), place.load) as services:
         while sum(made.values()) < faults or not services.is_loaded.is_set():
             time.sleep(rng.uniform(0.05, 0.6))
             if sum(made.values()) < faults:
                 made[make_fault(place, rng)] += 1
         assert services.died == []
     print(f"{dict(made)}, {services.reconnects} reconnections, {dict(services.restarts)}, {writer.sent} writes")  # noqa: T201
-    writer.stopped.set()
-    writer.join()
     assert services.died == [], "a worker outlives all of this"
     assert services.reconnects > 0
 

@@ -96,7 +96,9 @@ steps = st.one_of(
         st.integers(0, 7),
     ),
     st.tuples(
-        st.sampled_from(["kill", "close", "list", "lose", "vanish", "repair_all", "reload", "stop", "overtake"]),
+        st.sampled_from(
+            ["kill", "close", "list", "lose", "vanish", "repair_all", "reload", "stop", "overtake", "orphan"]
+        ),
         st.integers(0, 7),
     ),
 )
@@ -194,12 +196,23 @@ class History:
         self.table.close(shard, children=1 + number % 2, is_listed=number % 3 > 0)
 
     def _list(self, _: int) -> None:
+        self.table.list_all()
+
+    def _orphan(self, number: int) -> None:
+        """Let the listing show a shard and not yet its parent, which has records of its own."""
+        open_shards = self.table.open_shards()
+        shard = open_shards[number % len(open_shards)]
+        known = set(self.table.shards_by_id)
+        self.table.close(shard, children=1, is_listed=False)
+        (parent,) = self.table.shards_by_id.keys() - known
+        self._burst([account_item(account, 0, {"N": str(number)}, is_old=False) for account in range(1, 6)])
+        self.table.close(self.table.shards_by_id[parent], children=1)
+        self._round(number % 2)
         if self._rows(
             "SELECT FROM ashore.shard c WHERE state = 'open' AND NOT at_horizon AND parent IS NOT NULL AND NOT EXISTS"
             " (SELECT FROM ashore.shard p WHERE p.shard = c.parent)"
         ):
             self.happened.add("a shard waited for a parent that was not listed")
-        self.table.list_all()
 
     def _hide(self, number: int) -> None:
         """Let the listing leave out a shard for a while."""

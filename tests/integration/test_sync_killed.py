@@ -75,32 +75,29 @@ def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn
     order = sync_order(postgres_dsn, moto.endpoint_url, moto.region)
     with connect(postgres_dsn, application_name="test", autocommit=True) as conn:
         ensure_stream(conn, sync_world.plan, order.source, {name: [] for name in ENTITIES})
-    writer = Writer(client, seed)
-    writer.start()
     spawn = multiprocessing.get_context("spawn")
     arguments = (postgres_dsn, moto.endpoint_url, moto.region, dict(moto.environment))
     sys.path[:0] = [str(Path.cwd())]
     processes: dict[str, Any] = {}
     killed = 0
-    try:
-        while killed < _KILLS or not _is_syncing(postgres_dsn):
-            wanted = {"one": work, "two": work} | ({} if _is_loaded(postgres_dsn) else {"load": load_once})
-            for name, body in wanted.items():
-                if name not in processes or not processes[name].is_alive():
-                    processes[name] = spawn.Process(target=body, args=arguments, daemon=False)
-                    processes[name].start()
-            time.sleep(rng.uniform(0.05, 0.9))
-            if killed < _KILLS:
-                victim = rng.choice(sorted(processes))
-                processes[victim].kill()
-                processes[victim].join()
-                killed += 1
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.join()
-    writer.stopped.set()
-    writer.join()
+    with Writer(client, seed):
+        try:
+            while killed < _KILLS or not _is_syncing(postgres_dsn):
+                wanted = {"one": work, "two": work} | ({} if _is_loaded(postgres_dsn) else {"load": load_once})
+                for name, body in wanted.items():
+                    if name not in processes or not processes[name].is_alive():
+                        processes[name] = spawn.Process(target=body, args=arguments, daemon=False)
+                        processes[name].start()
+                time.sleep(rng.uniform(0.05, 0.9))
+                if killed < _KILLS:
+                    victim = rng.choice(sorted(processes))
+                    processes[victim].kill()
+                    processes[victim].join()
+                    killed += 1
+        finally:
+            for process in processes.values():
+                process.kill()
+                process.join()
 
     run_worker(order, threading.Event(), until=caught_up("world", time.time()))
     run_worker(order, threading.Event(), until=caught_up("world", time.time()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from ashore.dynamodb.errors import IteratorExpired
 from ashore.ledger.streams import ShardRecord
 from ashore.model.change import Change, ChangePage
 from ashore.sync.order import SyncLimits, SyncOrder
@@ -15,10 +17,10 @@ from ashore.sync.shards import Read, ShardReader
 _NOW = 1_800_000_000.0
 
 
-def reader(**limits: Any) -> ShardReader:
+def reader(source: Any = None, **limits: Any) -> ShardReader:
     unused: Any = None
     order = SyncOrder(
-        dsn="", plan=unused, source=unused, fetch=lambda _: [], limits=SyncLimits(**limits), clock=lambda: _NOW
+        dsn="", plan=unused, source=source, fetch=lambda _: [], limits=SyncLimits(**limits), clock=lambda: _NOW
     )
     shard = ShardRecord(
         shard="shard",
@@ -64,3 +66,36 @@ def test_no_pause_is_longer_than_was_asked_for() -> None:
     for read in [page(), page(0.5), page()]:
         one.progress(read, None)
         assert one.due_at == _NOW
+
+
+class _Expiring:
+    """A stream whose iterators are too old when they are used, so many times in a row."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked: list[str] = []
+
+    def iterator(self, *_: object) -> str:
+        self.asked.append("iterator")
+        return "made"
+
+    def read(self, iterator: str) -> ChangePage:
+        if self.times:
+            self.times -= 1
+            raise IteratorExpired
+        return ChangePage(changes=[], next=iterator)
+
+
+def test_iterators_that_are_too_old_are_made_anew_at_once_and_then_ever_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: pauses.append(round(seconds, 3)))
+    source = _Expiring(6)
+    assert reader(source).read().page.next == "made"
+    assert ["iterator"] * 7 == source.asked
+    assert [0.0, 0.1, 0.2, 0.4, 0.8, 1.6] == pauses
+
+
+def test_a_stream_that_takes_none_of_its_own_iterators_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(IteratorExpired):
+        reader(_Expiring(1_000)).read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -11,8 +12,8 @@ from ashore.model.change import TRIM_HORIZON, ChangePage, Start
 from ashore.sync.order import SyncOrder
 
 _FIRST_PAUSE_SECONDS = 0.1
-_TRIES = 3
-"""With a new iterator each: one may come late, and be too old when it is used."""
+_PAUSES_SECONDS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Before another iterator is asked for: one may come late, or its process be held up, until it is too old."""
 _CLOSE_SECONDS = 3.0
 """A shard whose newest record is younger is followed closely: reading it again at once would bring a record or two, a
 hundred times a second, each time for a request and a transaction. AWS tells whole seconds."""
@@ -47,13 +48,15 @@ class ShardReader:
 
         Raises:
             Trimmed, ShardGone: Records are gone that were not read.
+            IteratorExpired: So were all iterators for some seconds, new as they were.
             SourceError: As the source's calls.
         """
-        for _ in range(_TRIES):
+        for pause in _PAUSES_SECONDS:
             try:
                 return self._page()
             except IteratorExpired:
                 self._iterator = None
+                time.sleep(pause)
         return self._page()
 
     def _page(self) -> Read:
