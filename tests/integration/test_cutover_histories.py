@@ -26,7 +26,7 @@ from ashore.model.item import same_item
 from ashore.postgres.connect import Conn, connect
 from ashore.sync.worker import Worker
 
-HISTORIES = int(os.environ.get("ASHORE_HISTORIES", "150" if os.environ.get("CI") == "true" else "25"))
+HISTORIES = int(os.environ.get("ASHORE_HISTORIES", "1000" if os.environ.get("CI") == "true" else "25"))
 _GROUP = ("account", "session")
 _keys = st.sampled_from([("account", number) for number in "123456"] + [("session", number) for number in "123"])
 _values = st.integers(0, 9)
@@ -40,6 +40,8 @@ _steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("roll_back"), st.none()),
     st.tuples(st.just("read"), st.none()),
     st.tuples(st.just("foreign"), st.tuples(_keys, _values)),
+    st.tuples(st.just("elsewhere"), st.tuples(_keys, _values)),
+    st.tuples(st.just("replicate"), st.none()),
     st.tuples(
         st.sampled_from(["kill_cutover", "kill_worker", "kill_reverse", "close", "expire_iterators", "overdue"]),
         st.integers(0, 5),
@@ -78,6 +80,10 @@ class History:
         self.model = {key: json.loads(item) for key, item in self.table.items.items()}
         self.foreign: set[Any] = set()
         self.strangers = 0
+        self.writes = 0
+        self.written: dict[tuple[str, str], int] = {}
+        """The number of the last write of each key: in a global table the last one stays."""
+        self.replicating: list[tuple[int, tuple[str, str], int]] = []
         self.table.empties = 3
         self.worker: Worker = sync_world.worker(self.dsn, self.table, lease_seconds=0.05)
         self.reverse: ReverseWriter = reverse_writer(
@@ -113,6 +119,12 @@ class History:
             )
         self.model[item["pk"]["S"], item["sk"]["S"]] = item
         self.foreign.discard((item["pk"]["S"], item["sk"]["S"]))
+        self._number(key)
+
+    def _number(self, key: tuple[str, str]) -> int:
+        self.writes += 1
+        self.written[key] = self.writes
+        return self.writes
 
     def _delete(self, key: tuple[str, str]) -> None:
         store = self._store(key[0])
@@ -124,6 +136,7 @@ class History:
         if store != "held":
             self.model.pop(name, None)
             self.foreign.discard(name)
+            self._number(key)
 
     def _foreign(self, argument: tuple[tuple[str, str], int]) -> None:
         """Somebody who was not told writes to DynamoDB."""
@@ -134,6 +147,28 @@ class History:
                 self.foreign.add((item["pk"]["S"], item["sk"]["S"]))
                 self.strangers += 1
                 event("a foreign write")
+
+    def _elsewhere(self, argument: tuple[tuple[str, str], int]) -> None:
+        """An instance in another region of a global table writes, and its region tells ours later."""
+        key, value = argument
+        if self._store(key[0]) == "dynamodb":
+            self.replicating.append((self._number(key), key, value))
+
+    def _replicate(self, _: None) -> None:
+        """What was written in the other region arrives. Where the writes moved meanwhile, it is a write of others."""
+        for number, key, value in self.replicating:
+            item = item_of(key, value)
+            name = (item["pk"]["S"], item["sk"]["S"])
+            if self.written[key] > number or not self.table.put(item):
+                continue
+            if crossing_states(self.conn, "world")[key[0]].state in {"writing", "returning"}:
+                self.foreign.add(name)
+                self.strangers += 1
+                event("a write of another region came too late")
+            else:
+                self.model[name] = item
+                event("a write of another region came in time")
+        self.replicating = []
 
     # What runs.
 
@@ -203,6 +238,7 @@ class History:
                     item = item_of(key, value)
                     self.table.put(item)
                     self.model[item["pk"]["S"], item["sk"]["S"]] = item
+                    self._number(key)
             self._round(4)
 
         self._command(cut_over, sleep)
@@ -250,6 +286,7 @@ class History:
         self.conn.execute("UPDATE ashore.entity SET deadline = clock_timestamp() WHERE deadline IS NOT NULL")
 
     def end(self) -> None:
+        self._replicate(None)
         self._overdue(0)
         self.worker.conn.close()
         self.reverse.conn.close()
