@@ -24,7 +24,7 @@ LONGEST_MODULE := 400
 help:
 	@echo 'make demo         a table crosses into PostgreSQL on this machine, and is proved equal'
 	@echo 'make test         the everyday tests (all but the slow ones)'
-	@echo 'make chaos        random histories of a sync, and kills and failing servers: RUNS=100 SEED=7'
+	@echo 'make chaos        random histories of a sync and a cutover, kills and failing servers: RUNS=100 SEED=7'
 	@echo 'make check        format, lint, types, import contracts, length of modules'
 	@echo 'make format       put format and order of imports right'
 	@echo 'make venv         make .venv with all that the tests and checks need'
@@ -80,14 +80,15 @@ fuzz: native
 	ASHORE_FUZZ_CASES=$(CASES) ASHORE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -s --timeout 0 -m needs_native \
 		tests/unit/test_native_hostile.py $(ARGS)
 
-# Random histories, kills and failing servers of a sync, as many as one likes: make chaos RUNS=10000 SEED=7
+# Random histories, kills and failing servers of a sync and a cutover, as many as one likes: make chaos RUNS=10000 SEED=7
 # The same seed makes up the same histories, and the same faults at the same pauses; what the machine does between is its own.
 .PHONY: chaos
 chaos: $(VENV)/.dev
 	ASHORE_SEED=$(SEED) ASHORE_HISTORIES=$(RUNS) ASHORE_KILLS=$(RUNS) ASHORE_FAULTS=$(RUNS) \
 		$(BIN)/python -m pytest -q -s -p no:randomly --timeout 0 --hypothesis-seed=$(SEED) \
 		tests/integration/test_sync_interleavings.py tests/integration/test_sync_chaos.py \
-		tests/integration/test_sync_killed.py tests/integration/test_sync_histories.py $(ARGS)
+		tests/integration/test_sync_killed.py tests/integration/test_sync_histories.py \
+		tests/integration/test_cutover_killed.py tests/integration/test_cutover_histories.py $(ARGS)
 
 # This one is there once its program is.
 ifneq ($(wildcard tests/planted/run),)

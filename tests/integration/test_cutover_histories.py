@@ -350,6 +350,7 @@ def history(postgres_dsn: str) -> Iterator[History]:
 
 
 @pytest.mark.slow
+@pytest.mark.histories
 @pytest.mark.timeout(1_800)
 @settings(
     max_examples=HISTORIES,

@@ -239,6 +239,7 @@ def place(postgres_dsn: str, moto: LocalAws, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
+@pytest.mark.histories
 @pytest.mark.timeout(1_500)
 def test_killed_while_writes_are_held_no_acknowledged_write_is_lost_and_one_store_is_written_at_a_time(
     place: Place, moto: LocalAws

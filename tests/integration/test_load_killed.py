@@ -134,6 +134,7 @@ def test_killed_loads_end_with_the_same_rows(postgres_dsn: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.histories
 @pytest.mark.timeout(1_800)
 def test_fifty_killed_loads_end_with_the_same_rows(postgres_dsn: str) -> None:
     kill_at_random(postgres_dsn, runs=50)

@@ -187,6 +187,7 @@ def make_fault(place: Place, rng: random.Random) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.histories
 @pytest.mark.timeout(900)
 def test_servers_and_connections_that_fail_at_random_instants_cost_nothing(place: Place) -> None:
     seed = some_seed("chaos")

@@ -434,6 +434,7 @@ def _histories(dsn: str, seed: int, before: list[dict[str, Any]], is_split: bool
 
 
 @pytest.mark.slow
+@pytest.mark.histories
 @pytest.mark.timeout(1_800)
 def test_whatever_happens_both_stores_hold_the_same_items_in_the_end(
     postgres_dsn: str, monkeypatch: pytest.MonkeyPatch

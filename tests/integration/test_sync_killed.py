@@ -57,6 +57,7 @@ def load_once(dsn: str, endpoint: str, region: str, environment: dict[str, str])
 
 
 @pytest.mark.slow
+@pytest.mark.histories
 @pytest.mark.timeout(900)
 def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn: str, moto: LocalAws) -> None:
     seed = some_seed("kills")
