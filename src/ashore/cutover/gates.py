@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from psycopg import sql
 
+from ashore.cutover import way_back
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
 from ashore.ledger import crossing, echoes, freshness, leases, outbox, streams, taken_off
-from ashore.mapping.plan import EXTRA, RESIDUE
 from ashore.postgres.connect import Conn, one_row
-from ashore.postgres.tables import columns_of
 
 MOST_LAG_SECONDS: Final = 60.0
 REHEARSAL_IS_FRESH: Final = timedelta(days=1)
@@ -218,30 +217,12 @@ def _way_back(conn: Conn, one: Crossing, conditions: Conditions) -> Gate:
     name = "way back"
     if not conditions.has_way_back:
         return Gate(name=name, is_open=True, found="none, as you say: DynamoDB stays as it is at the cutover")
-    lost: list[str] = []
-    for entity in (one.plan.entities[each] for each in one.entities):
-        if entity.copies is not None:
-            lost.append(f"copies of {entity.name} are not written back")
-        mapped = {*entity.column_types, EXTRA, RESIDUE, entity.expired_column}
-        others = [column for column in columns_of(conn, one.tables[entity.table.fullname]) if column not in mapped]
-        lost += [f"column {column} of {entity.table.fullname} has no attribute" for column in others]
-        for child in entity.children:
-            theirs = {column.column for column in child.record.columns} | {column for column, _ in child.parent}
-            theirs |= {child.order, EXTRA, RESIDUE}
-            columns = columns_of(conn, one.tables[child.record.table.fullname])
-            lost += [
-                f"column {one} of {child.record.table.fullname} has no attribute"
-                for one in columns
-                if one not in theirs
-            ]
-    for rule in (found.rule for found in one.plan.rules):
-        if rule.rebuild is not None and rule.rebuild.name in one.entities:
-            lost.append(f"items {rule.name!r}, left out, are not rebuilt from {rule.rebuild.name}")
+    lost = way_back.lost(conn, one)
     return Gate(
         name=name,
         is_open=not lost,
         found="; ".join(lost) or "every row can be written back whole",
-        way="declare what is missing, or say --no-way-back",
+        way="declare what is missing (Copy(rebuild=…), Mirror), or say --no-way-back",
     )
 
 
