@@ -29,7 +29,7 @@ class Task:
     @property
     def body(self) -> Item:
         """The item without its key."""
-        item = {COLUMNS[name]: {"S": value} for name, value in self.columns.items() if value is not None}
+        item: Item = {COLUMNS[name]: {"S": value} for name, value in self.columns.items() if value is not None}
         item |= {name: {"S": value} for name, value in self.extra.items()}
         item |= {"taskRef": {"S": f"task|{self.id}"}, "projectId": {"S": self.project}}
         if self.columns["title"] is not None:

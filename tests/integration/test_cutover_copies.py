@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,12 +12,18 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests import copied_world, cutover_world, sync_world
-from tests.copied_world import COLUMNS, Model, Task
+from tests.copied_world import COLUMNS, Task
 from tests.cutover_world import MemoryStore, drain, reverse_writer
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
+from ashore.dynamodb.export import ExportSource
 from ashore.ledger.errors import LeaseLost
+from ashore.local.export_writer import write_export
+from ashore.pipeline.foreign import overwrite
+from ashore.pipeline.verify import verify
+from ashore.postgres.connect import connect
+from ashore.postgres.items import prepare
 
 _TABLES = ("step", "task", "task_copy")
 
@@ -98,7 +105,7 @@ class Copied:
         for name in self.model.tasks:
             self.model.update(name, **{column: value})
 
-    def extra(self, name: str, extra: dict[str, str]) -> None:
+    def set_extra(self, name: str, extra: dict[str, str]) -> None:
         if name in self.model.tasks:
             self.do("UPDATE world.task SET extra = %s::jsonb WHERE task_id = %s", json.dumps(extra) if extra else None,
                     name)  # fmt: skip
@@ -156,13 +163,13 @@ def test_a_change_is_carried_to_copies_and_leaves_the_rest_of_them_as_it_is(copi
     assert seen["ttl"] == {"N": "77"}
     assert seen["headline"] == {"S": "a: new"}, "derived attributes are computed in copies too"
     assert copied.items()["seen|2021", "y"]["colour"] == {"S": "blue"}, "what was not changed stays as it was"
-    copied.extra("1", {"colour": "green"})
+    copied.set_extra("1", {"colour": "green"})
     copied.assert_as_the_model()
     assert copied.items()["seen|2021", "y"]["colour"] == {"S": "green"}
 
 
 def test_an_attribute_that_its_original_has_no_more_is_taken_from_copies(copied: Copied) -> None:
-    copied.extra("1", {})
+    copied.set_extra("1", {})
     copied.update("1", "title", None)
     copied.assert_as_the_model()
     assert not {"colour", "title", "headline"} & copied.items()["seen|2020", "x"].keys()
@@ -206,6 +213,55 @@ def test_a_promoted_copy_is_written_under_its_own_key_as_long_as_it_is_that(copi
     assert ("project|d", "task|5") in copied.items()
 
 
+def test_after_the_way_back_a_verification_finds_no_difference_and_the_stream_goes_on(
+    copied: Copied, tmp_path: Path
+) -> None:
+    copied.update("1", "title", "new")
+    copied.update("2", "done_at", "m9")
+    copied.update("5", "project", "d")
+    copied.delete("4")
+    copied.rename("3", "8")
+    copied.insert("9", "a", "ann", "m7")
+    copied.do("UPDATE world.task SET extra = '{}' WHERE task_id = '2'")
+    copied.assert_as_the_model()
+    copied.settle()
+    cutover_world.write_in_dynamodb(copied.dsn, *ENTITIES)
+    write_export(tmp_path / "export", list(copied.table.items.values()))
+    report = verify(
+        plan=sync_world.plan,
+        reference=sync_world.reference,
+        source=ExportSource(path=str(tmp_path / "export")),
+        dsn=copied.dsn,
+        entities=["task"],
+        workers=1,
+    )
+    assert (report.total_differences, report.undecided) == (0, 0), report.as_json()
+
+    copied.table.put({**copied.items()["done|cid", "m5"], "title": {"S": "of DynamoDB"}})
+    copied.table.put({**copied.items()["project|d", "task|5"], "title": {"S": "of DynamoDB"}})
+    copied.table.delete("done|bob", "m9")
+    copied.settle()
+    assert copied.rows("SELECT title FROM world.task WHERE task_id = '5'") == [("of DynamoDB",)]
+    kept = copied.rows("SELECT partition_key, item #>> '{title,S}' FROM world.task_copy WHERE sort_key IN ('m5', 'm9')")
+    assert kept == [("done|cid", "of DynamoDB")]
+
+
+@pytest.mark.parametrize(
+    "key", [("seen|2021", "y"), ("done|bob", "m2"), ("done|cid", "m5"), ("title|t1", "1"), ("project|a", "task|1")]
+)
+def test_what_others_wrote_over_a_copy_or_a_mirror_is_overwritten_if_one_says_so(copied: Copied, key: Any) -> None:
+    strangers = [key, ("seen|1999", "new"), ("title|new", "7"), ("title|t4", "7")]
+    for one in strangers:
+        copied.table.put({"pk": {"S": one[0]}, "sk": {"S": one[1]}, "by": {"S": "another"}})
+    copied.settle()
+    assert sorted(copied.foreign()) == sorted(("task", one[0]) for one in strangers)
+    with connect(copied.dsn, application_name="test", autocommit=True) as conn:
+        prepare(conn)
+        for entity, told in copied.rows("SELECT entity, key FROM ashore.foreign_write"):
+            overwrite(conn, sync_world.plan, entity, told)
+    copied.assert_as_the_model()
+
+
 def test_echoes_of_copies_and_mirrors_are_told_from_writes_of_others(copied: Copied) -> None:
     copied.update("1", "title", "new")
     copied.delete("2")
@@ -216,7 +272,7 @@ def test_echoes_of_copies_and_mirrors_are_told_from_writes_of_others(copied: Cop
     for key in (("seen|2021", "y"), ("title|new", "1")):
         copied.table.put({**copied.items()[key], "by": {"S": "another"}})
     copied.settle()
-    assert copied.foreign() == [("task", "seen|2021"), ("task", "title|new")]
+    assert sorted(copied.foreign()) == [("task", "seen|2021"), ("task", "title|new")]
 
 
 def test_a_copy_whose_time_is_over_in_dynamodb_is_not_kept_and_is_nobodys_write(copied: Copied) -> None:
@@ -280,7 +336,8 @@ _steps = st.one_of(
     st.tuples(st.just("project"), st.tuples(_names, st.sampled_from("abc"))),
     st.tuples(st.just("update_all"), st.tuples(st.just("title"), st.sampled_from(["t1", "t2", None]))),
     st.tuples(
-        st.just("extra"), st.tuples(_names, st.dictionaries(st.sampled_from(["colour", "size"]), st.sampled_from("xy")))
+        st.just("set_extra"),
+        st.tuples(_names, st.dictionaries(st.sampled_from(["colour", "size"]), st.sampled_from("xy"))),
     ),
     st.tuples(st.just("step"), st.tuples(_names, st.sampled_from(["one", "two"]))),
     st.tuples(st.sampled_from(["back", "die", "hear"]), st.tuples()),

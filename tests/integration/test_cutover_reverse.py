@@ -253,6 +253,21 @@ def test_law_18_a_row_that_dynamodb_cannot_hold_is_named_and_the_others_go_on(wr
     assert written.rows("SELECT count(*) FROM ashore.outbox") == [(0,)]
 
 
+def test_a_row_of_an_older_key_that_got_a_new_one_is_known_by_it_once_dynamodb_has_the_writes_again(
+    written: Written,
+) -> None:
+    written.do("UPDATE world.account SET account_id = '8' WHERE account_id = '3'")
+    written.assert_same()
+    assert written.rows("SELECT residue FROM world.account WHERE account_id = '8'") == [(None,)], "as a load leaves it"
+    cutover_world.write_in_dynamodb(written.dsn, *ENTITIES)
+    written.table.put(account(8, balance={"N": "5"}))
+    written.settle()
+    assert written.rows("SELECT balance FROM world.account WHERE account_id = '8'") == [(5,)]
+    written.table.delete("account|8", "account")
+    written.settle()
+    assert written.rows("SELECT 1 FROM world.account WHERE account_id = '8'") == []
+
+
 def test_law_18_a_row_that_is_no_item_is_named(written: Written) -> None:
     written.do("UPDATE world.account SET extra = '[1]' WHERE account_id = '1'")
     drain(written.writer)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from ashore.cutover.tidying import Untidy, untidy
 from ashore.cutover.written_keys import Earlier, earlier_rows, link_of
 from ashore.ledger.outbox import Entry
 from ashore.mapping.items import RowNotAnItemError, from_rows, item_key
@@ -41,9 +42,10 @@ class Write:
 
 @dataclass(slots=True)
 class Gathered:
-    """One write a key, and why some entries' rows cannot be written."""
+    """One write a key; why some entries' rows cannot be written; and rows that say what they do not mean any more."""
 
     unfit: dict[int, str] = field(default_factory=dict)
+    untidy: list[tuple[str, Untidy]] = field(default_factory=list)
     _writes: dict[UUID, Write] = field(default_factory=dict)
 
     @property
@@ -95,6 +97,12 @@ class Gatherer:
                     continue
                 for write in writes:
                     found.add(write)
+                found.untidy += [
+                    (self.entity.name, one)
+                    for write in writes[:1]
+                    if write.item is not None
+                    for one in untidy(self.entity, rows[key], write.item, ids)
+                ]
             for old in left.values():
                 if copies.is_of_another(old, {one.link for one in earlier}):
                     continue

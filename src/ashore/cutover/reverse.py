@@ -17,7 +17,10 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import uuid4
 
+import psycopg
+
 from ashore.cutover.gathering import Gathered, Gatherer, Write
+from ashore.cutover.tidying import tidy
 from ashore.dynamodb.errors import RequestRefused
 from ashore.dynamodb.write_back import REQUEST_SECONDS
 from ashore.errors import AshoreError
@@ -98,7 +101,9 @@ class ReverseWriter:
             outbox.refuse(self.conn, source, batch.gathered.unfit)
             self._keep_copies(writes)
         done, refused, failure = self._write(writes, lease_ends)
-        undone = {number for one in writes if one not in done for number in one.ids}
+        untidied, undone = self._tidy(batch.gathered)
+        refused |= untidied
+        undone |= {number for one in writes if one not in done for number in one.ids} | untidied.keys()
         finished = [number for number in batch.ids if number not in undone and number not in batch.gathered.unfit]
         written = sum(one.item is not None for one in done)
         is_all = len(finished) == len(batch.ids) < self.at_once
@@ -137,6 +142,19 @@ class ReverseWriter:
                     by_key, batch.gathered
                 )
         return batch
+
+    def _tidy(self, gathered: Gathered) -> tuple[dict[int, str], set[int]]:
+        """Tidy rows; return why PostgreSQL refuses some, and the entries of those that somebody else has in hand."""
+        refused: dict[int, str] = {}
+        undone: set[int] = set()
+        for name, one in gathered.untidy:
+            try:
+                reason = tidy(self.conn, self.plan.entities[name], self.tables, one)
+            except psycopg.errors.LockNotAvailable:
+                undone.update(one.ids)
+            else:
+                refused |= dict.fromkeys(one.ids, reason) if reason is not None else {}
+        return refused, undone
 
     def _keep_copies(self, writes: Sequence[Write]) -> None:
         """Let the tables of copies say what is about to be written; what is to be deleted stays until it is."""

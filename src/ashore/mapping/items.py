@@ -87,7 +87,7 @@ def item_key(plan: EntityPlan, row: Mapping[str, Any]) -> Item:
 
 def _key(plan: EntityPlan, row: Mapping[str, Any], residue: Residue) -> Item:
     """The key that the item had before, as long as all of it is rendered as it was then; else the rendered one."""
-    pairs = [
+    pairs: list[tuple[str, Any, TypedValue]] = [
         (key.name, residue.get(token(key.name)), {key.type: text})
         for key, text in zip(key_attributes(plan), key_of(plan, row), strict=False)
         if text is not None

@@ -61,12 +61,20 @@ def decide(project: Project, numbers: Sequence[int], *, drop: bool) -> int:
             decided = echoes.decide(conn, plan.name, numbers, "dropped" if drop else "taken")
             if drop:
                 for entity, key, _ in decided:
-                    asked = _asked(conn, plan, entity, key)
-                    if asked is not None:
-                        outbox.ask(conn, plan.name, entity, *asked)
+                    overwrite(conn, plan, entity, key)
             detail = {"source": plan.name, "numbers": list(numbers), "drop": drop, "decided": len(decided)}
             records.audit(conn, "foreign", detail)
     return len(decided)
+
+
+def overwrite(conn: Conn, plan: Plan, entity: str, key: str) -> None:
+    """Have DynamoDB hold under a key (as JSON) what PostgreSQL says: an item, a copy, a mirror, or nothing.
+
+    The caller's transaction; the connection is one that went through `prepare`.
+    """
+    asked = _asked(conn, plan, entity, key)
+    if asked is not None:
+        outbox.ask(conn, plan.name, entity, *asked)
 
 
 def _asked(conn: Conn, plan: Plan, entity: str, key: str) -> tuple[list[str], dict[str, Any]] | None:
