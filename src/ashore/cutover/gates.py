@@ -271,6 +271,15 @@ def _one_region(conditions: Conditions) -> Gate:
     )
 
 
+def _at_the_cap(standing: outbox.Standing) -> str:
+    if standing.units_per_second is None or not standing.estimated_seconds:
+        return ""
+    return (
+        f"; about {standing.estimated_units:,.0f} write units, which take {standing.estimated_seconds:,.0f} s"
+        f" at the cap of {standing.units_per_second:,g} a second"
+    )
+
+
 def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:
     standing = outbox.standing(conn, one.source)
     refused = [f"{entity} {reason}" for entity, _, reason in outbox.refused(conn, one.source) if entity in one.entities]
@@ -283,9 +292,9 @@ def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:
     behind = 0.0 if standing.oldest is None else (standing.now - standing.oldest).total_seconds()
     yield Gate(
         name="written back",
-        is_open=behind <= MOST_LAG_SECONDS,
-        found=f"{standing.entries:,} rows wait, the oldest for {behind:.1f} s",
-        way="wait until less is behind",
+        is_open=behind <= MOST_LAG_SECONDS and (standing.estimated_seconds or 0.0) <= MOST_LAG_SECONDS,
+        found=f"{standing.entries:,} rows wait, the oldest for {behind:.1f} s{_at_the_cap(standing)}",
+        way="wait until less is behind, or raise the cap with `ashore sync limit`",
     )
     foreign = echoes.count_foreign(conn, one.source, one.entities)
     yield Gate(

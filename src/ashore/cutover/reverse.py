@@ -25,7 +25,7 @@ from ashore.dynamodb.errors import RequestRefused
 from ashore.dynamodb.write_back import REQUEST_SECONDS
 from ashore.errors import AshoreError
 from ashore.ledger import echoes, outbox
-from ashore.ledger.outbox import Account, Entry
+from ashore.ledger.outbox import Account, Entry, Lease
 from ashore.mapping.plan import Plan
 from ashore.model.item import Item
 from ashore.postgres.connect import Conn, one_row
@@ -60,7 +60,8 @@ class _Batch:
 class ReverseWriter:
     """Writes back over one connection in autocommit mode that went through `postgres.items.prepare`.
 
-    `executor` runs the requests. It can be killed at any instant: what it had noted and not acknowledged is written
+    `executor` runs the requests. They take `units_per_second` at most, unless the ledger says otherwise: a batch is about
+    what that allows in a second. It can be killed at any instant: what it had noted and not acknowledged is written
     again by the next owner, which begins when no request of this one can be under way any more.
     """
 
@@ -70,14 +71,17 @@ class ReverseWriter:
     store: ItemStore
     executor: Executor
     clock: Callable[[], float] = time.monotonic
-    pace: Callable[[float], None] = lambda _units: None
+    units_per_second: float | None = None
     at_once: int = _AT_ONCE
     lease_seconds: float = LEASE_SECONDS
     request_seconds: float = REQUEST_SECONDS
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
+    _waits_since: float | None = None
 
     def step(self) -> int:
-        """Write back what is next; return how many items were written or deleted. 0 while another is the owner.
+        """Write back what is next; return how many items were written or deleted.
+
+        0 while another is the owner, and while what was written has to be waited for, for the sake of the cap.
 
         Raises:
             LeaseLost: It took too long; nothing was acknowledged.
@@ -85,13 +89,21 @@ class ReverseWriter:
         """
         source = self.plan.name
         lease_ends = self.clock() + self.lease_seconds
-        fence = outbox.lease(self.conn, source, self.name, seconds=self.lease_seconds)
-        if fence is None:
+        lease = outbox.lease(
+            self.conn, source, self.name, seconds=self.lease_seconds, units_per_second=self.units_per_second
+        )
+        if lease is None:
             return 0
-        batch = self._read()
+        if lease.owed_seconds > 0:
+            self._waits_since = self.clock() if self._waits_since is None else self._waits_since
+            return 0
+        waited = 0.0 if self._waits_since is None else self.clock() - self._waits_since
+        self._waits_since = None
+        fence, most = lease.fence, self._most(lease)
+        batch = self._read(most)
         if not batch.ids:
             with self.conn.transaction():
-                outbox.account(self.conn, source, self.name, fence, Account(passed_at=batch.read_at))
+                outbox.account(self.conn, source, self.name, fence, Account(waited=waited, passed_at=batch.read_at))
                 echoes.forget_old(self.conn, source)
             return 0
         writes = batch.gathered.writes
@@ -106,11 +118,13 @@ class ReverseWriter:
         undone |= {number for one in writes if one not in done for number in one.ids} | untidied.keys()
         finished = [number for number in batch.ids if number not in undone and number not in batch.gathered.unfit]
         written = sum(one.item is not None for one in done)
-        is_all = len(finished) == len(batch.ids) < self.at_once
+        is_all = len(finished) == len(batch.ids) < most
         account = Account(
             written=written,
             removed=len(done) - written,
             units=sum(done.values()),
+            entries=len(finished),
+            waited=waited,
             passed_at=batch.read_at if is_all else None,
         )
         with self.conn.transaction():
@@ -127,14 +141,20 @@ class ReverseWriter:
         if not self.conn.closed and not self.conn.broken:
             outbox.leave(self.conn, self.plan.name, self.name)
 
-    def _read(self) -> _Batch:
+    def _most(self, lease: Lease) -> int:
+        """How many entries cost about what the cap allows in a second."""
+        if lease.units_per_second is None:
+            return self.at_once
+        return max(1, min(self.at_once, int(lease.units_per_second / max(lease.units_an_entry, 1e-3))))
+
+    def _read(self, most: int) -> _Batch:
         """The next entries and the rows behind them, all as of one moment, so that no row is older than its entry."""
         with self.conn.transaction():
             self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             read_at = one_row(self.conn.execute("SELECT clock_timestamp()"))[0]
             batch = _Batch(read_at)
             by_entity: defaultdict[str, defaultdict[RowKey, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-            for entry in outbox.entries(self.conn, self.plan.name, most=self.at_once):
+            for entry in outbox.entries(self.conn, self.plan.name, most=most):
                 by_entity[entry.entity][tuple(entry.key)].append(entry)
                 batch.ids.append(entry.id)
             for name, by_key in by_entity.items():
@@ -199,6 +219,4 @@ class ReverseWriter:
         """Do one write; return its units, None where too little of the lease is left to begin it."""
         if self.clock() + self.request_seconds > lease_ends:
             return None
-        units = self.store.remove(one.key) if one.item is None else self.store.put(one.item)
-        self.pace(units)
-        return units
+        return self.store.remove(one.key) if one.item is None else self.store.put(one.item)
