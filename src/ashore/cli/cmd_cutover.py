@@ -283,6 +283,8 @@ def _goes_on(common: options.Common, plan: CutoverPlan, *, dry_run: bool, yes: b
         out.print(f"  fence: {line}", markup=False)
     for line in plan.cost:
         out.print(f"  cost: {line}", markup=False)
+    for line in plan.waived:
+        out.print(f"  {line}", markup=False)
     out.print(table("Gates", ("", "gate", "found"), rows))
     if dry_run:
         return False

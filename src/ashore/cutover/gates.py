@@ -13,16 +13,14 @@ from psycopg import sql
 from ashore.cutover import way_back
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
-from ashore.ledger import crossing, echoes, freshness, leases, outbox, streams, taken_off
+from ashore.ledger import crossing, freshness, leases, outbox, streams, taken_off, waivers
 from ashore.postgres.connect import Conn, one_row
 
 MOST_LAG_SECONDS: Final = 60.0
 REHEARSAL_IS_FRESH: Final = timedelta(days=1)
 
 _COUNTS: Final = """
-    SELECT (SELECT count(*) FROM ashore.rejected_item WHERE source = %(source)s AND entity = ANY(%(entities)s)),
-           (SELECT count(*) FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)),
-           (SELECT count(*) FROM ashore.repair
+    SELECT (SELECT count(*) FROM ashore.repair
             WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)),
            (SELECT count(*) FROM ashore.gap WHERE source = %(source)s AND repaired_at IS NULL)
 """
@@ -167,15 +165,25 @@ def _verified(conn: Conn, one: Crossing) -> Gate:
 
 
 def _waiting(conn: Conn, one: Crossing) -> Iterator[Gate]:
+    yield _obstacles(
+        conn, one, "rejected items", "rejected", "see `ashore rejects list`, put them right, and `ashore rejects retry`"
+    )
+    yield _obstacles(
+        conn, one, "parked changes", "parked", "two items have one UNIQUE value: change one of them in the application"
+    )
     names = {"source": one.source, "entities": list(one.entities)}
-    rejected, parked, repairs, gaps = one_row(conn.execute(_COUNTS, names))
+    repairs, gaps = one_row(conn.execute(_COUNTS, names))
     for name, number, way in (
-        ("rejected items", rejected, "see `ashore rejects list`, put them right, and `ashore rejects retry`"),
-        ("parked changes", parked, "two items have one UNIQUE value: change one of them in the application"),
         ("keys to repair", repairs, "wait for the sync to repair them"),
         ("gaps in the stream", gaps, "run `ashore verify --repair`"),
     ):
         yield Gate(name=name, is_open=number == 0, found=f"{number:,}", way=way)
+
+
+def _obstacles(conn: Conn, one: Crossing, name: str, kind: waivers.Kind, way: str) -> Gate:
+    number, waived = waivers.count_obstacles(conn, one.source, kind, one.entities)
+    found = f"{number:,}" + (f", and {waived:,} waived" if waived else "")
+    return Gate(name=name, is_open=number == 0, found=found, way=f"{way}; or `ashore waive` them by key")
 
 
 def _indexes(conn: Conn, one: Crossing) -> Gate:
@@ -282,12 +290,15 @@ def _at_the_cap(standing: outbox.Standing) -> str:
 
 def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:
     standing = outbox.standing(conn, one.source)
-    refused = [f"{entity} {reason}" for entity, _, reason in outbox.refused(conn, one.source) if entity in one.entities]
+    found = [each for each in waivers.obstacles(conn, one.source) if each.kind == "refused"]
+    refused = [f"{each.entity} {each.what}" for each in found if each.entity in one.entities and not each.is_waived]
+    waived = sum(each.is_waived for each in found if each.entity in one.entities)
     yield Gate(
         name="rows that DynamoDB cannot hold",
         is_open=not refused,
-        found=f"{len(refused)}: {'; '.join(sorted(set(refused))[:3])}" if refused else "none",
-        way="change them so that they fit; `ashore status` names them",
+        found=(f"{len(refused)}: {'; '.join(sorted(set(refused))[:3])}" if refused else "none")
+        + (f", and {waived:,} waived" if waived else ""),
+        way="change them so that they fit, `ashore status` names them; or `ashore waive` them by key",
     )
     behind = 0.0 if standing.oldest is None else (standing.now - standing.oldest).total_seconds()
     yield Gate(
@@ -296,10 +307,5 @@ def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:
         found=f"{standing.entries:,} rows wait, the oldest for {behind:.1f} s{_at_the_cap(standing)}",
         way="wait until less is behind, or raise the cap with `ashore sync limit`",
     )
-    foreign = echoes.count_foreign(conn, one.source, one.entities)
-    yield Gate(
-        name="writes of others",
-        is_open=foreign == 0,
-        found=f"{foreign:,} in DynamoDB are not decided on",
-        way="see `ashore foreign list`",
-    )
+    way = "see `ashore foreign list`"
+    yield _obstacles(conn, one, "writes of others", "foreign", way)

@@ -60,9 +60,9 @@ class _Batch:
 class ReverseWriter:
     """Writes back over one connection in autocommit mode that went through `postgres.items.prepare`.
 
-    `executor` runs the requests. They take `units_per_second` at most, unless the ledger says otherwise: a batch is about
-    what that allows in a second. It can be killed at any instant: what it had noted and not acknowledged is written
-    again by the next owner, which begins when no request of this one can be under way any more.
+    `executor` runs the requests. They take `units_per_second` at most, unless the ledger says otherwise: a batch is
+    about what that allows in a second. It can be killed at any instant: what it had noted and not acknowledged is
+    written again by the next owner, which begins when no request of this one can be under way any more.
     """
 
     conn: Conn

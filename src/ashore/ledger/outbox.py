@@ -58,13 +58,15 @@ _ACCOUNT: Final = """
 _STANDING: Final = """
     SELECT (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s) AS entries,
            (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL) AS refused,
-           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s) AS oldest,
+           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s AND NOT (refused IS NOT NULL
+                AND ashore.is_waived(source, 'refused', to_jsonb(key)::text, convert_to(id::text, 'UTF8')))) AS oldest,
            r.owner, r.passed_at, coalesce(r.written, 0) AS written, coalesce(r.removed, 0) AS removed,
            coalesce(r.write_units, 0) AS write_units, clock_timestamp() AS now,
            coalesce(r.write_units / nullif(r.acknowledged, 0), 1) AS units_an_entry,
            nullif(coalesce(r.units_limit, r.units_per_second), 'Infinity') AS units_per_second,
            coalesce(CASE WHEN r.units_per_second IS NULL THEN 0 ELSE greatest(0, r.owed_units
-            - r.units_per_second * extract(epoch FROM clock_timestamp() - r.owed_at)) END, 0) AS owed_units, coalesce(r.waited_seconds, 0) AS waited_seconds
+            - r.units_per_second * extract(epoch FROM clock_timestamp() - r.owed_at)) END, 0) AS owed_units,
+           coalesce(r.waited_seconds, 0) AS waited_seconds
     FROM (SELECT) AS one LEFT JOIN ashore.reverse r ON r.source = %(source)s
 """
 _ASK: Final = """
@@ -72,7 +74,10 @@ _ASK: Final = """
 """
 _OF_ENTITIES: Final = """
     SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)
+      AND NOT (refused IS NOT NULL AND ashore.is_waived(
+          source, 'refused', to_jsonb(key)::text, convert_to(id::text, 'UTF8')))
 """
+_FORGET: Final = "DELETE FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)"
 _REFUSED: Final = """
     SELECT entity, key, max(refused) AS reason FROM ashore.outbox WHERE source = %s AND refused IS NOT NULL
     GROUP BY entity, key ORDER BY entity, key LIMIT 100
@@ -231,8 +236,13 @@ def standing(conn: Conn, source: str) -> Standing:
 
 
 def count_entries(conn: Conn, source: str, entities: Sequence[str]) -> int:
-    """How many entries there are of these entities."""
+    """How many entries there are of these entities, without those of refused rows that are waived."""
     return int(one_row(conn.execute(_OF_ENTITIES, {"source": source, "entities": list(entities)}))[0])
+
+
+def forget(conn: Conn, source: str, entities: Sequence[str]) -> None:
+    """Drop what is left of these entities: refused rows that were waived. The caller's transaction."""
+    conn.execute(_FORGET, {"source": source, "entities": list(entities)})
 
 
 def refused(conn: Conn, source: str) -> list[tuple[str, list[str], str]]:

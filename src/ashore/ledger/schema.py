@@ -140,7 +140,7 @@ _VERSION_1: Final[LiteralString] = """
         detail jsonb NOT NULL
     );
 """
-_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2 + FRESHNESS, VERSION_3 + SHADOW_READS + WAY_BACK)
+_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2 + FRESHNESS, VERSION_3 + SHADOW_READS, WAY_BACK)
 version: Final = len(_upgrades)
 
 _IS_THERE = "SELECT to_regclass('ashore.version') IS NOT NULL"

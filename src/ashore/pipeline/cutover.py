@@ -22,6 +22,7 @@ from ashore.mapping.plan import Plan
 from ashore.pipeline.load import tables_of
 from ashore.pipeline.project import Project, chosen_entities
 from ashore.pipeline.sync import table_source
+from ashore.pipeline.waivers import waived_lines
 from ashore.postgres.connect import Conn, connect
 from ashore.postgres.errors import translated
 
@@ -30,7 +31,7 @@ from ashore.postgres.errors import translated
 class CutoverPlan:
     """What a command would do: to which entities, with which gates, fenced how, holding writes for how long at most.
 
-    `cost` says what writing back takes afterwards.
+    `cost` says what writing back takes afterwards, `waived` what is passed by, and why.
     """
 
     doing: str
@@ -39,6 +40,7 @@ class CutoverPlan:
     fence: tuple[str, ...]
     max_pause_seconds: float
     cost: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -153,7 +155,14 @@ class Cutover:
             self._audit("retire")
 
     def _plan(self, doing: str, found: tuple[Gate, ...], fence: tuple[str, ...], seconds: float) -> CutoverPlan:
-        return CutoverPlan(doing=doing, entities=self.one.entities, gates=found, fence=fence, max_pause_seconds=seconds)
+        return CutoverPlan(
+            doing=doing,
+            entities=self.one.entities,
+            gates=found,
+            fence=fence,
+            max_pause_seconds=seconds,
+            waived=waived_lines(self.conn, self.one.source),
+        )
 
     def _move(self, expected: str, to: crossing.OpenState, command: str) -> None:
         with self.conn.transaction():
