@@ -63,6 +63,14 @@ def write_in_postgres(dsn: str, *entities: str) -> None:
         loads.set_state(conn, source="world", entities=list(entities), state="writing")
 
 
+def write_in_dynamodb(dsn: str, *entities: str) -> None:
+    """Let these entities be written in DynamoDB again, without any fence: nobody writes meanwhile."""
+    with connect(dsn, application_name="test", autocommit=True) as conn, conn.transaction():
+        for name in entities:
+            noting.suspend(conn, plan.entities[name], sync_world.tables(conn))
+        loads.set_state(conn, source="world", entities=list(entities), state="syncing")
+
+
 def drain(writer: ReverseWriter, *, most: int = 1_000) -> None:
     """Write back until nothing is left but what is refused."""
     for _ in range(most):

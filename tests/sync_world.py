@@ -25,7 +25,7 @@ from ashore.load.order import LoadOrder, PlannedEncoding, planned_encoding
 from ashore.load.run import run_load
 from ashore.load.start import start_load
 from ashore.mapping.copy_text import whole_item
-from ashore.mapping.declare import Child, Copy, Entity, Source, promote, remainder
+from ashore.mapping.declare import Child, Copy, Entity, Mirror, Source, carry, maybe, promote, remainder, render
 from ashore.mapping.declared import PlanReference
 from ashore.mapping.items import from_rows
 from ashore.mapping.match import AsCopy, AsRow, key_texts, matcher
@@ -83,6 +83,24 @@ session = sa.Table(
     sa.Column("expired_at", sa.DateTime(timezone=True)),
     *remainder(),
 )
+task = sa.Table(
+    "task",
+    metadata,
+    _key("task_id", primary_key=True),
+    _key("project"),
+    sa.Column("title", sa.Text),
+    sa.Column("done_by", sa.Text),
+    sa.Column("done_at", sa.Text),
+    *remainder(),
+)
+step = sa.Table(
+    "step",
+    metadata,
+    sa.Column("task_id", sa.Text(collation="C"), sa.ForeignKey(task.c.task_id), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("words", sa.Text),
+    *remainder(),
+)
 world = Source("world", names=camel_case)
 accounts = Entity(
     account,
@@ -99,6 +117,26 @@ notes = Entity(
     ],
 )
 sessions = Entity(session, world.key("session|{session_id}", "session"), ttl="ttl", expired="apply")
+tasks = Entity(
+    task,
+    world.key("project|{project}", "task|{task_id}"),
+    derived={"taskRef": "task|{task_id}", "projectId": "{project}", "headline": maybe("{project}: {title}")},
+    children=[Child(table=step, attribute="steps", order=step.c.position)],
+    copies=[
+        Copy(partition="done|{done_by}", sort="{done_at}", of="taskRef", orphan=promote, rebuild=render),
+        Copy(partition="seen|{year}", sort="{place}", of="taskRef", rebuild=carry),
+    ],
+)
+world.leave_out(
+    "title|*",
+    because="finds a task by its title, which has an index",
+    rebuild=Mirror(
+        of=tasks,
+        partition="title|{title}",
+        sort="{task_id}",
+        attributes={"task": "task|{task_id}", "doneBy": maybe("{done_by}")},
+    ),
+)
 world.not_yet("setting|*")
 plan = world.compile()
 reference = PlanReference(declarations="tests.sync_world:world", folder=Path(__file__).parents[1])

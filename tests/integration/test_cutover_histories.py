@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests import cutover_world, sync_world
+from tests.copied_world import COLUMNS, Task
 from tests.cutover_world import MemoryStore, drain, plan, reverse_writer
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
@@ -27,8 +28,12 @@ from ashore.postgres.connect import Conn, connect
 from ashore.sync.worker import Worker
 
 HISTORIES = int(os.environ.get("ASHORE_HISTORIES", "1000" if os.environ.get("CI") == "true" else "25"))
-_GROUP = ("account", "session")
-_keys = st.sampled_from([("account", number) for number in "123456"] + [("session", number) for number in "123"])
+_GROUP = ("account", "session", "task")
+_keys = st.sampled_from(
+    [("account", number) for number in "123456"]
+    + [("session", number) for number in "123"]
+    + [("task", number) for number in "123"]
+)
 _values = st.integers(0, 9)
 Step = tuple[str, Any]
 _steps: st.SearchStrategy[Step] = st.one_of(
@@ -53,8 +58,25 @@ class _Killed(Exception):
     """The process of the command was killed."""
 
 
+def task_of(number: str, value: int) -> Task:
+    by = "ann" if value % 2 else None
+    return Task(number, "p", {"title": f"t{value % 3}", "done_by": by, "done_at": f"m{number}"})
+
+
+def beside(task: Task) -> dict[Any, dict[str, Any]]:
+    """The copy and the mirror that a task has in DynamoDB."""
+    copies = {} if task.done is None else {task.done: task.body}
+    return {key: _whole(key, body) for key, body in (copies | task.mirror).items()}
+
+
+def _whole(key: tuple[str, str], body: dict[str, Any]) -> dict[str, Any]:
+    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}, **body}
+
+
 def item_of(key: tuple[str, str], value: int) -> dict[str, Any]:
     kind, number = key
+    if kind == "task":
+        return _whole(task_of(number, value).key, task_of(number, value).body)
     values = {"balance": {"N": str(value)}} if kind == "account" else {"ttl": {"N": str(value)}}
     return {"pk": {"S": f"{kind}|{number}"}, "sk": {"S": kind}, **values}
 
@@ -77,7 +99,10 @@ class History:
 
     def forget(self) -> None:
         """Begin anew, with what there is."""
-        self.model = {key: json.loads(item) for key, item in self.table.items.items()}
+        self.model = cutover_world.items_of(self.table, *_GROUP)
+        for name, number in self.table.items:
+            if name.startswith(("done|", "title|")):
+                assert any((name, number) in beside(task) for task in self._tasks()), "a copy of no task"
         self.foreign: set[Any] = set()
         self.strangers = 0
         self.writes = 0
@@ -96,6 +121,34 @@ class History:
     def take(self, name: str, argument: Any) -> None:
         getattr(self, f"_{name}")(argument)
 
+    def _tasks(self) -> list[Task]:
+        """The tasks as the application wrote them."""
+        found = [item for (name, _), item in self.model.items() if name.startswith("project|")]
+        return [
+            Task(
+                item["taskRef"]["S"].removeprefix("task|"),
+                item["projectId"]["S"],
+                {column: item[name]["S"] if name in item else None for column, name in COLUMNS.items()},
+            )
+            for item in found
+        ]
+
+    def _put(self, key: tuple[str, str], value: int) -> None:
+        """Write to DynamoDB as the application does: copies and mirrors, too."""
+        item = item_of(key, value)
+        if key[0] == "task":
+            self._leave(key)
+            for other in beside(task_of(key[1], value)).values():
+                self.table.put(other)
+        self.table.put(item)
+        self.model[item["pk"]["S"], item["sk"]["S"]] = item
+
+    def _leave(self, key: tuple[str, str]) -> None:
+        for task in self._tasks():
+            for other in beside(task) if task.id == key[1] else ():
+                if other in self.table.items:
+                    self.table.delete(*other)
+
     # What the application does: it asks where to write, and waits while writes are held.
 
     def _store(self, kind: str) -> str:
@@ -109,7 +162,15 @@ class History:
             return
         item = item_of(key, value)
         if store == "dynamodb":
-            self.table.put(item)
+            self._put(key, value)
+        elif key[0] == "task":
+            columns = task_of(key[1], value).columns
+            self.application.execute(
+                "INSERT INTO world.task (task_id, project, title, done_by, done_at) VALUES (%s, 'p', %s, %s, %s)"
+                " ON CONFLICT (task_id) DO UPDATE"
+                " SET title = excluded.title, done_by = excluded.done_by, done_at = excluded.done_at",
+                (key[1], columns["title"], columns["done_by"], columns["done_at"]),
+            )
         else:
             column = "balance" if key[0] == "account" else "ttl"
             self.application.execute(
@@ -128,7 +189,9 @@ class History:
 
     def _delete(self, key: tuple[str, str]) -> None:
         store = self._store(key[0])
-        name = (f"{key[0]}|{key[1]}", key[0])
+        name = ("project|p", f"task|{key[1]}") if key[0] == "task" else (f"{key[0]}|{key[1]}", key[0])
+        if store == "dynamodb" and key[0] == "task":
+            self._leave(key)
         if store == "dynamodb" and name in self.table.items:
             self.table.delete(*name)
         elif store == "postgres":
@@ -157,17 +220,16 @@ class History:
     def _replicate(self, _: None) -> None:
         """What was written in the other region arrives. Where the writes moved meanwhile, it is a write of others."""
         for number, key, value in self.replicating:
-            item = item_of(key, value)
-            name = (item["pk"]["S"], item["sk"]["S"])
-            if self.written[key] > number or not self.table.put(item):
+            if self.written[key] > number:
                 continue
-            if crossing_states(self.conn, "world")[key[0]].state in {"writing", "returning"}:
-                self.foreign.add(name)
+            item = item_of(key, value)
+            if crossing_states(self.conn, "world")[key[0]].state not in {"writing", "returning"}:
+                self._put(key, value)
+                event("a write of another region came in time")
+            elif self.table.put(item):
+                self.foreign.add((item["pk"]["S"], item["sk"]["S"]))
                 self.strangers += 1
                 event("a write of another region came too late")
-            else:
-                self.model[name] = item
-                event("a write of another region came in time")
         self.replicating = []
 
     # What runs.
@@ -235,9 +297,7 @@ class History:
         def sleep(seconds: float) -> None:
             if seconds > 1:
                 for key, value in ends:
-                    item = item_of(key, value)
-                    self.table.put(item)
-                    self.model[item["pk"]["S"], item["sk"]["S"]] = item
+                    self._put(key, value)
                     self._number(key)
             self._round(4)
 
@@ -307,6 +367,10 @@ class History:
         assert all(same_item(item, rows[key]) for key, item in self.model.items())
         strange = {key for key in items.keys() | rows.keys() if not _same(items.get(key), rows.get(key))}
         assert strange <= self.foreign, "both stores hold the same but for what others wrote"
+        others = {
+            key: json.loads(raw) for key, raw in self.table.items.items() if key[0].startswith(("done|", "title|"))
+        }
+        assert {key: item for task in self._tasks() for key, item in beside(task).items()} == others
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             found = conn.execute("SELECT DISTINCT key FROM ashore.foreign_write WHERE decision IS NULL").fetchall()
             assert strange <= {_name(json.loads(key)) for (key,) in found}, "every foreign write was found"

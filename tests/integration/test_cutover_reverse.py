@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +18,10 @@ from tests.cutover_world import MemoryStore, drain, reverse_writer
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
+from ashore.cutover import gates
+from ashore.cutover.reverse import ReverseWriter
+from ashore.cutover.switch import Crossing
+from ashore.ledger import outbox
 from ashore.ledger.errors import LeaseLost
 from ashore.postgres.connect import connect
 
@@ -253,6 +260,21 @@ def test_law_18_a_row_that_dynamodb_cannot_hold_is_named_and_the_others_go_on(wr
     assert written.rows("SELECT count(*) FROM ashore.outbox") == [(0,)]
 
 
+def test_a_row_of_an_older_key_that_got_a_new_one_is_known_by_it_once_dynamodb_has_the_writes_again(
+    written: Written,
+) -> None:
+    written.do("UPDATE world.account SET account_id = '8' WHERE account_id = '3'")
+    written.assert_same()
+    assert written.rows("SELECT residue FROM world.account WHERE account_id = '8'") == [(None,)], "as a load leaves it"
+    cutover_world.write_in_dynamodb(written.dsn, *ENTITIES)
+    written.table.put(account(8, balance={"N": "5"}))
+    written.settle()
+    assert written.rows("SELECT balance FROM world.account WHERE account_id = '8'") == [(5,)]
+    written.table.delete("account|8", "account")
+    written.settle()
+    assert written.rows("SELECT 1 FROM world.account WHERE account_id = '8'") == []
+
+
 def test_law_18_a_row_that_is_no_item_is_named(written: Written) -> None:
     written.do("UPDATE world.account SET extra = '[1]' WHERE account_id = '1'")
     drain(written.writer)
@@ -319,3 +341,79 @@ def test_whatever_the_application_writes_both_stores_hold_the_same_in_the_end(
     made.assert_same()
     made.settle()
     assert made.foreign() == []
+
+
+def _rows(made: Written, number: int) -> None:
+    made.do(
+        "INSERT INTO world.account (account_id, balance) SELECT 'n' || n, 1 FROM generate_series(1, %s) AS n", number
+    )
+
+
+def _drained_in(*writers: ReverseWriter) -> float:
+    """Seconds until nothing is left, the writers being owners by turns."""
+    began = time.monotonic()
+    for turn in itertools.count():
+        writer = writers[turn % len(writers)]
+        writer.step()
+        writer.leave()
+        with psycopg.connect(writer.conn.info.dsn) as conn:
+            if conn.execute("SELECT 1 FROM ashore.outbox LIMIT 1").fetchone() is None:
+                return time.monotonic() - began
+    raise AssertionError
+
+
+def test_law_24_writing_back_holds_its_cap_and_all_owners_hold_it_together(written: Written) -> None:
+    _rows(written, 60)
+    capped = [reverse_writer(written.dsn, written.store, units_per_second=20) for _ in range(2)]
+    seconds = _drained_in(*capped)
+    assert seconds >= 60 / 20 - 1, "a second's worth comes at once, what follows at the cap"
+    with connect(written.dsn, application_name="test", autocommit=True) as conn:
+        standing = outbox.standing(conn, "world")
+    assert standing.write_units == 60
+    assert standing.units_per_second == 20
+    assert 1.0 <= standing.waited_seconds <= 2 * seconds
+    for writer in capped:
+        writer.conn.close()
+    written.assert_same()
+
+
+def test_law_24_the_cap_can_be_changed_and_taken_off_while_it_is_waited_for(written: Written) -> None:
+    _rows(written, 40)
+    capped = reverse_writer(written.dsn, written.store, units_per_second=0.01)
+    with connect(written.dsn, application_name="test", autocommit=True) as conn:
+        assert capped.step() == 1, "a batch costs about a second's worth, and one at least"
+        assert capped.step() == 0, "nothing is done while it is waited for"
+        standing = outbox.standing(conn, "world")
+        assert (standing.entries, standing.estimated_units) == (39, 39.0)
+        assert standing.estimated_seconds is not None
+        assert 3_900 <= standing.estimated_seconds <= 4_000, "what is owed is part of it"
+        outbox.limit(conn, "world", 10_000)
+        drain(capped)
+        assert written.rows("SELECT units_per_second FROM ashore.reverse") == [(10_000,)]
+        outbox.limit(conn, "world", math.inf)
+        written.do("UPDATE world.account SET balance = 2")
+        drain(capped)
+        assert outbox.standing(conn, "world").units_per_second is None
+        outbox.limit(conn, "world", None)
+        capped.step()
+        assert outbox.standing(conn, "world").units_per_second == 0.01, "the worker's own again"
+    capped.leave()
+    capped.conn.close()
+    written.assert_same()
+
+
+def test_law_24_a_way_back_that_takes_too_long_at_the_cap_is_refused_and_says_how_long(written: Written) -> None:
+    _rows(written, 200)
+    with connect(written.dsn, application_name="test", autocommit=True) as conn:
+        one = Crossing(plan=cutover_world.plan, entities=ENTITIES, tables=sync_world.tables(conn))
+
+        def gate() -> gates.Gate:
+            return next(found for found in gates.return_gates(conn, one) if found.name == "written back")
+
+        assert gate().is_open
+        outbox.limit(conn, "world", 2)
+        assert not gate().is_open
+        assert "about 200 write units, which take 100 s at the cap of 2 a second" in gate().found
+        outbox.limit(conn, "world", math.inf)
+        drain(written.writer)
+        assert gate().is_open

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql import ARRAY, CITEXT, JSON, JSONB
 
 from ashore.errors import DeclarationError
-from ashore.mapping.declare import Child, Copy, Entity, KeyAttribute, Source, epoch_seconds, explicit, maybe, remainder
+from ashore.mapping.declare import (
+    Child,
+    Copy,
+    Entity,
+    KeyAttribute,
+    Mirror,
+    Source,
+    epoch_seconds,
+    explicit,
+    maybe,
+    remainder,
+    render,
+)
 from ashore.mapping.pattern import Glob, Pattern, common_text
 
 
@@ -92,6 +104,19 @@ def _taken_copies() -> Source:
     return source
 
 
+def _mirrored(partition: str, *, rule: str = "m|*", **given: Any) -> Source:
+    source = one(sa.Column("x", TEXT), sa.Column("y", JSONB))
+    source.leave_out(rule, because="x", rebuild=Mirror(of=source.entities[0], partition=partition, **given))
+    return source
+
+
+def _mirror_of_another() -> Source:
+    source = one()
+    source.leave_out("m|*", because="x", rebuild=Mirror(of=one().entities[0], partition="m|{id}"))
+    source.entities[0].name = "another"
+    return source
+
+
 def _number_key() -> Source:
     source = Source("s", partition_key=KeyAttribute(name="n", type="N"), sort_key=None)
     Entity(table(), source.key("a|{id}"))
@@ -152,6 +177,22 @@ WRONG: dict[str, tuple[Callable[[], Source], str]] = {
     "a child without order": (lambda: child(order=sa.Column("x", TEXT)), "is no integer column"),
     "two lists in one table": (_two_lists, "takes several kinds of records"),
     "a copy of nothing": (lambda: one(copies=[Copy(partition="b|{x}", of="y")]), "neither derived nor a column's"),
+    "a copy rebuilt by no way": (
+        lambda: one(derived={"d": "{id}"}, copies=[Copy(partition="b|{x}", of="d", rebuild="no")]),  # type: ignore[arg-type]
+        "is no way",
+    ),
+    "a rendered copy of no column": (
+        lambda: one(derived={"d": "{id}"}, copies=[Copy(partition="b|{x}", of="d", rebuild=render)]),
+        "{x} is no column that an item fills",
+    ),
+    "a mirror of another source": (_mirror_of_another, "no sound entity of this source"),
+    "a mirror without the primary key": (lambda: _mirrored("m|{x}"), "its key lacks column(s) id"),
+    "a mirror of a jsonb": (lambda: _mirrored("m|{id}|{y}"), "column 'y' cannot be rendered as text"),
+    "a mirror that the rule does not speak of": (lambda: _mirrored("n|{id}"), "does not speak of keys 'n|{id}'"),
+    "a mirror of another key": (lambda: _mirrored("m|{id}", sort="x"), "has another key than the table"),
+    "a mirror's pattern": (lambda: _mirrored("m|{id"), "cannot be read"),
+    "a mirror's attribute": (lambda: _mirrored("m|{id}", attributes={"a": "{y}"}), "its attribute 'a' cannot be"),
+    "a mirror's key as attribute": (lambda: _mirrored("m|{id}", attributes={"pk": "x"}), "'pk' cannot be rendered"),
     "a taken copies' table": (_taken_copies, "which is declared as another"),
     "keys that overlap": (lambda: two(("a|{x}", "{x}"), ("a|{y}", "b|{z}")), "with key 'a|b|x', 'b|x' is of both"),
     "a rule that overlaps": (ruled, "an item with key 'a|x' is of both"),

@@ -26,6 +26,7 @@ from ashore.cli import (
     cmd_sync,
     cmd_users,
     cmd_verify,
+    cmd_waive,
     local_commands,
 )
 from ashore.cli.failures import BUG, INTERRUPTED, USAGE, tell_bug, tell_error, tell_interrupted, tell_usage
@@ -68,6 +69,7 @@ cmd_load.register(app)
 cmd_sync.register(app)
 cmd_verify.register(app)
 cmd_cutover.register(app)
+cmd_waive.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)

@@ -281,6 +281,10 @@ def _goes_on(common: options.Common, plan: CutoverPlan, *, dry_run: bool, yes: b
         out.print(f"writes are held for {plan.max_pause_seconds:g} s at most", markup=False)
     for line in plan.fence:
         out.print(f"  fence: {line}", markup=False)
+    for line in plan.cost:
+        out.print(f"  cost: {line}", markup=False)
+    for line in plan.waived:
+        out.print(f"  {line}", markup=False)
     out.print(table("Gates", ("", "gate", "found"), rows))
     if dry_run:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("run", epilog="Example:  ashore sync run --for 10")(run)
     group.command("pause", epilog="Example:  ashore sync pause")(pause)
     group.command("resume", epilog="Example:  ashore sync resume")(resume)
+    group.command("limit", epilog="Example:  ashore sync limit --write-back-units 500")(limit)
     group.command("repair", epilog="Example:  ashore sync repair --export s3://my-exports/gap")(repair)
     group.command("stop", epilog="Example:  ashore sync stop")(stop)
     app.add_typer(group, name="sync")
@@ -95,6 +97,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
             "--poll-seconds", metavar="S", min=0.2, max=60, help="The longest pause between reads of a shard."
         ),
     ] = 1.0,
+    write_back_units: options.WriteBackUnits = None,
     project: options.ProjectFolder = None,
     environment: options.Environment = None,
     as_json: options.AsJson = False,
@@ -114,7 +117,7 @@ def run(  # noqa: PLR0913 (a command's parameters are its options)
         message = f"{on_gap!r} is neither stop nor repair"
         raise typer.BadParameter(message, param_hint="--on-gap")
     common = options.common(context, project=project, environment=environment, as_json=as_json)
-    opened = common.project(everything, table=table)
+    opened = common.project(everything, table=table, write_back_units=write_back_units)
     begun = sync.begin_sync(opened)
     watcher = _Watcher(is_quiet=common.as_json)
     ended = threading.Event()
@@ -175,6 +178,43 @@ def resume(
 ) -> int:
     """Let paused workers go on."""
     return _set_paused(context, project, environment, as_json=as_json, paused=False)
+
+
+def limit(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    context: typer.Context,
+    write_back_units: Annotated[
+        float | None,
+        typer.Option("--write-back-units", metavar="N", min=0.001, help="The most write units a second."),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="As many as it takes.")] = False,
+    project: options.ProjectFolder = None,
+    environment: options.Environment = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Cap what writing back to DynamoDB takes, for all workers and at once. Without options, let their settings hold.
+
+    At the cap it waits; nothing is lost, and a rollback waits for it.
+    """
+    from ashore.cli.output import print_json, say  # noqa: PLC0415 (quick start)
+    from ashore.pipeline.sync import limit_write_back  # noqa: PLC0415
+
+    if none and write_back_units is not None:
+        message = "there is a cap, or there is none: give one of --write-back-units and --none"
+        raise typer.BadParameter(message, param_hint="--none")
+    common = options.common(context, project=project, environment=environment, as_json=as_json)
+    opened = common.project(_ledger)
+    limit_write_back(opened, math.inf if none else write_back_units)
+    if common.as_json:
+        print_json({"source": opened.plan.name, "write_back_units": write_back_units, "none": none})
+    elif none:
+        say("writing back takes as many write units as it takes")
+    elif write_back_units is None:
+        say("writing back takes what the workers' settings say")
+    else:
+        say(f"writing back takes at most {write_back_units:,g} write units a second")
+    return 0
 
 
 def stop(

@@ -185,6 +185,8 @@ def _show(report: VerifyReport, *, as_json: bool) -> None:
     if kept.not_kept or kept.no_longer_rejected:
         words = f"{kept.not_kept:,} are not kept, {kept.no_longer_rejected:,} are kept and fit now"
         out.print(f"\nRejected items: {kept.expected:,} expected, {kept.actual:,} kept; {words}", markup=False)
+    if waived := sum(one.waived for one in report.entities):
+        out.print(f"\n{waived:,} keys differ and are waived: see `ashore waivers list`", markup=False)
     if report.differences:
         lines = [(one.kind, one.entity, one.table, one.key, ", ".join(one.columns)) for one in report.differences]
         out.print()

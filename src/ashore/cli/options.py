@@ -49,6 +49,12 @@ ReadUnits = Annotated[
     str | None,
     typer.Option("--read-units", metavar="N", help="The most read units a second to take from the table."),
 ]
+WriteBackUnits = Annotated[
+    str | None,
+    typer.Option(
+        "--write-back-units", metavar="N", help="The most write units a second that writing back to DynamoDB takes."
+    ),
+]
 Segments = Annotated[str | None, typer.Option("--segments", metavar="N", help="How many parts to scan the table in.")]
 
 

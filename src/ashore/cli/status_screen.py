@@ -154,10 +154,20 @@ def _shadow_reads(found: Status) -> Table:
 def _way_back(found: WayBackStatus) -> list[RenderableType]:
     done = f"{found.written:,} items written and {found.removed:,} deleted ({found.write_units:,.0f} write units)"
     lines = [f"Back to DynamoDB: {found.waiting:,} rows wait, {duration(found.behind_seconds)} behind; {done}"]
+    if found.waiting or found.units_per_second is not None:
+        lines.append(_cost(found))
     lines += [f"DynamoDB cannot hold {one}" for one in found.refused]
     if found.foreign:
         lines.append(f"{found.foreign:,} writes of others in DynamoDB: see `ashore foreign list`")
     return [Text(line) for line in lines]
+
+
+def _cost(found: WayBackStatus) -> str:
+    waits = f"what waits takes about {found.estimated_units:,.0f} write units (${found.estimated_dollars:,.2f})"
+    if found.units_per_second is None or found.estimated_seconds is None:
+        return f"{waits}; no cap: see `ashore sync limit`"
+    at_most = f"at most {found.units_per_second:,g} a second, {duration(found.estimated_seconds)}"
+    return f"{waits}; {at_most}; {duration(found.waited_seconds)} waited for the cap so far"
 
 
 def _gap(gap: GapStatus) -> str:

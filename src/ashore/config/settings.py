@@ -59,7 +59,8 @@ class Settings:
 
     `declarations`, `postgres` and `items_from` are None only where the command does not need them. `max_rejected` is
     a share, held from `rejected_counted_from` items on; `witness` is items a shape. `markers` says whether a sync may
-    write markers to the table: at most `marker_writes` for one moment, at `marker_write_units` a second.
+    write markers to the table: at most `marker_writes` for one moment, at `marker_write_units` a second. Writing back
+    takes `write_back_units` a second at most; None: as many as it takes.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Settings:
     markers: bool
     marker_writes: int
     marker_write_units: float
+    write_back_units: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +193,7 @@ class _Resolver:
             markers=bool(self._take("markers")),
             marker_writes=self._take("marker_writes"),
             marker_write_units=self._take("marker_write_units"),
+            write_back_units=self._take("write_back_units"),
         )
 
     def _declarations(self, file: File) -> str | None:

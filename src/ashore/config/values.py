@@ -110,6 +110,10 @@ class Values(BaseModel):
     marker_write_units: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="The most write units a second that markers take; one marker takes two."
     )
+    write_back_units: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="The most write units a second that writing back to DynamoDB takes, all workers together.",
+    )
 
 
 defaults: Final = Values(

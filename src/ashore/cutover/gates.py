@@ -10,20 +10,17 @@ from typing import Any, Final
 
 from psycopg import sql
 
+from ashore.cutover import way_back
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
-from ashore.ledger import crossing, echoes, freshness, leases, outbox, streams, taken_off
-from ashore.mapping.plan import EXTRA, RESIDUE
+from ashore.ledger import crossing, freshness, leases, outbox, streams, taken_off, waivers
 from ashore.postgres.connect import Conn, one_row
-from ashore.postgres.tables import columns_of
 
 MOST_LAG_SECONDS: Final = 60.0
 REHEARSAL_IS_FRESH: Final = timedelta(days=1)
 
 _COUNTS: Final = """
-    SELECT (SELECT count(*) FROM ashore.rejected_item WHERE source = %(source)s AND entity = ANY(%(entities)s)),
-           (SELECT count(*) FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)),
-           (SELECT count(*) FROM ashore.repair
+    SELECT (SELECT count(*) FROM ashore.repair
             WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)),
            (SELECT count(*) FROM ashore.gap WHERE source = %(source)s AND repaired_at IS NULL)
 """
@@ -168,15 +165,25 @@ def _verified(conn: Conn, one: Crossing) -> Gate:
 
 
 def _waiting(conn: Conn, one: Crossing) -> Iterator[Gate]:
+    yield _obstacles(
+        conn, one, "rejected items", "rejected", "see `ashore rejects list`, put them right, and `ashore rejects retry`"
+    )
+    yield _obstacles(
+        conn, one, "parked changes", "parked", "two items have one UNIQUE value: change one of them in the application"
+    )
     names = {"source": one.source, "entities": list(one.entities)}
-    rejected, parked, repairs, gaps = one_row(conn.execute(_COUNTS, names))
+    repairs, gaps = one_row(conn.execute(_COUNTS, names))
     for name, number, way in (
-        ("rejected items", rejected, "see `ashore rejects list`, put them right, and `ashore rejects retry`"),
-        ("parked changes", parked, "two items have one UNIQUE value: change one of them in the application"),
         ("keys to repair", repairs, "wait for the sync to repair them"),
         ("gaps in the stream", gaps, "run `ashore verify --repair`"),
     ):
         yield Gate(name=name, is_open=number == 0, found=f"{number:,}", way=way)
+
+
+def _obstacles(conn: Conn, one: Crossing, name: str, kind: waivers.Kind, way: str) -> Gate:
+    number, waived = waivers.count_obstacles(conn, one.source, kind, one.entities)
+    found = f"{number:,}" + (f", and {waived:,} waived" if waived else "")
+    return Gate(name=name, is_open=number == 0, found=found, way=f"{way}; or `ashore waive` them by key")
 
 
 def _indexes(conn: Conn, one: Crossing) -> Gate:
@@ -218,30 +225,12 @@ def _way_back(conn: Conn, one: Crossing, conditions: Conditions) -> Gate:
     name = "way back"
     if not conditions.has_way_back:
         return Gate(name=name, is_open=True, found="none, as you say: DynamoDB stays as it is at the cutover")
-    lost: list[str] = []
-    for entity in (one.plan.entities[each] for each in one.entities):
-        if entity.copies is not None:
-            lost.append(f"copies of {entity.name} are not written back")
-        mapped = {*entity.column_types, EXTRA, RESIDUE, entity.expired_column}
-        others = [column for column in columns_of(conn, one.tables[entity.table.fullname]) if column not in mapped]
-        lost += [f"column {column} of {entity.table.fullname} has no attribute" for column in others]
-        for child in entity.children:
-            theirs = {column.column for column in child.record.columns} | {column for column, _ in child.parent}
-            theirs |= {child.order, EXTRA, RESIDUE}
-            columns = columns_of(conn, one.tables[child.record.table.fullname])
-            lost += [
-                f"column {one} of {child.record.table.fullname} has no attribute"
-                for one in columns
-                if one not in theirs
-            ]
-    for rule in (found.rule for found in one.plan.rules):
-        if rule.rebuild is not None and rule.rebuild.name in one.entities:
-            lost.append(f"items {rule.name!r}, left out, are not rebuilt from {rule.rebuild.name}")
+    lost = way_back.lost(conn, one)
     return Gate(
         name=name,
         is_open=not lost,
         found="; ".join(lost) or "every row can be written back whole",
-        way="declare what is missing, or say --no-way-back",
+        way="declare what is missing (Copy(rebuild=…), Mirror), or say --no-way-back",
     )
 
 
@@ -290,26 +279,33 @@ def _one_region(conditions: Conditions) -> Gate:
     )
 
 
+def _at_the_cap(standing: outbox.Standing) -> str:
+    if standing.units_per_second is None or not standing.estimated_seconds:
+        return ""
+    return (
+        f"; about {standing.estimated_units:,.0f} write units, which take {standing.estimated_seconds:,.0f} s"
+        f" at the cap of {standing.units_per_second:,g} a second"
+    )
+
+
 def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:
     standing = outbox.standing(conn, one.source)
-    refused = [f"{entity} {reason}" for entity, _, reason in outbox.refused(conn, one.source) if entity in one.entities]
+    found = [each for each in waivers.obstacles(conn, one.source) if each.kind == "refused"]
+    refused = [f"{each.entity} {each.what}" for each in found if each.entity in one.entities and not each.is_waived]
+    waived = sum(each.is_waived for each in found if each.entity in one.entities)
     yield Gate(
         name="rows that DynamoDB cannot hold",
         is_open=not refused,
-        found=f"{len(refused)}: {'; '.join(sorted(set(refused))[:3])}" if refused else "none",
-        way="change them so that they fit; `ashore status` names them",
+        found=(f"{len(refused)}: {'; '.join(sorted(set(refused))[:3])}" if refused else "none")
+        + (f", and {waived:,} waived" if waived else ""),
+        way="change them so that they fit, `ashore status` names them; or `ashore waive` them by key",
     )
     behind = 0.0 if standing.oldest is None else (standing.now - standing.oldest).total_seconds()
     yield Gate(
         name="written back",
-        is_open=behind <= MOST_LAG_SECONDS,
-        found=f"{standing.entries:,} rows wait, the oldest for {behind:.1f} s",
-        way="wait until less is behind",
+        is_open=behind <= MOST_LAG_SECONDS and (standing.estimated_seconds or 0.0) <= MOST_LAG_SECONDS,
+        found=f"{standing.entries:,} rows wait, the oldest for {behind:.1f} s{_at_the_cap(standing)}",
+        way="wait until less is behind, or raise the cap with `ashore sync limit`",
     )
-    foreign = echoes.count_foreign(conn, one.source, one.entities)
-    yield Gate(
-        name="writes of others",
-        is_open=foreign == 0,
-        found=f"{foreign:,} in DynamoDB are not decided on",
-        way="see `ashore foreign list`",
-    )
+    way = "see `ashore foreign list`"
+    yield _obstacles(conn, one, "writes of others", "foreign", way)

@@ -9,13 +9,16 @@ Source: https://www.postgresql.org/docs/current/sql-createtrigger.html
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from psycopg import sql
 
-from ashore.mapping.plan import RESIDUE, EntityPlan, key_attributes
+from ashore.mapping.plan import EXTRA, RESIDUE, EntityPlan, key_attributes
 from ashore.mapping.pointer import token
+from ashore.mapping.rebuilt import told_columns
 from ashore.postgres.connect import Conn
 from ashore.postgres.names import TableName
 
@@ -99,29 +102,42 @@ def are_installed(conn: Conn, plan: EntityPlan, tables: Mapping[str, TableName])
     return True
 
 
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """How a table's rows name the row of their item: the columns of its primary key, and what its key is made of."""
+    """What a table's rows say of the row of their item.
 
-    def __init__(self, key: Sequence[str], was: Sequence[str], pointers: Sequence[str]) -> None:
-        self.key = key
-        self.was = was
-        self.pointers = pointers
+    Attributes:
+        key: The columns of its primary key.
+        was: The columns that keys of its item, copies and mirrors are made of; empty for a table of children.
+        pointers: The residue's entries that its item's own key is made of.
+        compared: The columns whose changes are told; empty for an entity without copies.
+        child: The attribute that rows of a table of children are in, where the entity has copies.
+    """
+
+    key: Sequence[str]
+    was: Sequence[str] = ()
+    pointers: Sequence[str] = ()
+    compared: Sequence[str] = ()
+    child: str | None = None
 
 
 def _parts(plan: EntityPlan) -> dict[str, _Part]:
     """The entity's own table and its children's; copies are written by nobody but Ashore."""
     primary = [column.name for column in plan.table.primary_key.columns]
     pointers = [token(key.name) for key in key_attributes(plan)]
-    parts = {plan.table.fullname: _Part(primary, [column.column for column in plan.key], pointers)}
+    has_copies = plan.copies is not None
+    compared = list(plan.column_types) if has_copies else ()
+    parts = {plan.table.fullname: _Part(primary, told_columns(plan), pointers, compared)}
     for child in plan.children:
         theirs = {ours: column for column, ours in child.parent}
-        parts[child.record.table.fullname] = _Part([theirs[ours] for ours in primary], (), ())
+        name = child.attribute if has_copies else None
+        parts[child.record.table.fullname] = _Part([theirs[ours] for ours in primary], child=name)
     return parts
 
 
 def _body(source: str, entity: str, event: _Event, part: _Part) -> sql.Composed:
     """One entry for each row: for one that was there before with what its key was, for a new key without."""
-    old, new = _select("ashore_old", part, has_was=bool(part.was)), _select("ashore_new", part, has_was=False)
+    old, new = _old(part, event), _select("ashore_new", part, _child(part))
     written: sql.Composable = {"INSERT": new, "DELETE": old}.get(event, old)
     if event == "UPDATE":
         written = sql.SQL(
@@ -133,19 +149,56 @@ def _body(source: str, entity: str, event: _Event, part: _Part) -> sql.Composed:
     ).format(sql.Literal(source), sql.Literal(entity), written)
 
 
-def _select(table: str, part: _Part, *, has_was: bool) -> sql.Composed:
+def _select(table: str, part: _Part, was: sql.Composable) -> sql.Composed:
     key = sql.SQL(", ").join(sql.SQL("r.{}::text").format(sql.Identifier(name)) for name in part.key)
-    was: sql.Composable = sql.SQL("NULL::jsonb")
-    if has_was:
-        columns = [sql.SQL("{}, r.{}::text").format(sql.Literal(one), sql.Identifier(one)) for one in part.was]
-        entries = [
-            sql.SQL("{0}, r.{1} -> {0}").format(sql.Literal(one), sql.Identifier(RESIDUE)) for one in part.pointers
-        ]
-        was = sql.SQL("jsonb_build_object('columns', jsonb_build_object({}), 'residue', {})").format(
-            sql.SQL(", ").join(columns),
-            sql.SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(sql.SQL(", ").join(entries)),
+    return sql.SQL("SELECT ARRAY[{}] AS key, {}::jsonb AS was FROM {} AS r").format(key, was, sql.Identifier(table))
+
+
+def _child(part: _Part) -> sql.Composable:
+    return sql.NULL if part.child is None else sql.Literal(json.dumps({"child": part.child}))
+
+
+def _old(part: _Part, event: _Event) -> sql.Composed:
+    """Rows that were there before; where copies may follow them, with what was changed of those that still are."""
+    if not part.was:
+        return _select("ashore_old", part, _child(part))
+    columns = [sql.SQL("{}, r.{}::text").format(sql.Literal(one), sql.Identifier(one)) for one in part.was]
+    entries = [sql.SQL("{0}, r.{1} -> {0}").format(sql.Literal(one), sql.Identifier(RESIDUE)) for one in part.pointers]
+    was = sql.SQL("'columns', jsonb_build_object({}), 'residue', {}").format(
+        sql.SQL(", ").join(columns),
+        sql.SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(sql.SQL(", ").join(entries)),
+    )
+    if not part.compared:
+        return _select("ashore_old", part, sql.SQL("jsonb_build_object({})").format(was))
+    if event == "DELETE":
+        return _select("ashore_old", part, sql.SQL("jsonb_build_object({}, 'gone', true)").format(was))
+    is_gone = sql.SQL("n.{} IS NULL").format(sql.Identifier(part.key[0]))
+    told = sql.SQL("jsonb_build_object({}, 'gone', {}, 'changed', {})").format(was, is_gone, _changed(part.compared))
+    same = [sql.SQL("r.{0} = n.{0}").format(sql.Identifier(name)) for name in part.key]
+    return _select("ashore_old", part, told) + sql.SQL(" LEFT JOIN ashore_new AS n ON ") + sql.SQL(" AND ").join(same)
+
+
+def _changed(columns: Sequence[str]) -> sql.Composed:
+    """The names of what differs between an old row r and the new row n of its key."""
+    differs = sql.SQL("CASE WHEN r.{0}::text IS DISTINCT FROM n.{0}::text THEN {1} END")
+    named = [differs.format(sql.Identifier(name), sql.Literal(name)) for name in columns]
+    return sql.SQL(
+        "jsonb_build_object('columns', to_jsonb(array_remove(ARRAY[{}]::text[], NULL)), 'extra', {}, 'residue', {})"
+    ).format(sql.SQL(", ").join(named), _differing_names(EXTRA), _differing_names(RESIDUE))
+
+
+def _differing_names(column: str) -> sql.Composed:
+    old, new = (
+        sql.SQL("CASE WHEN jsonb_typeof({0}.{1}) = 'object' THEN {0}.{1} ELSE '{{}}' END").format(
+            sql.SQL(alias), sql.Identifier(column)
         )
-    return sql.SQL("SELECT ARRAY[{}] AS key, {} AS was FROM {} AS r").format(key, was, sql.Identifier(table))
+        for alias in ("r", "n")
+    )
+    return sql.SQL(
+        "(SELECT coalesce(jsonb_agg(k.name), '[]') FROM ("
+        "SELECT jsonb_object_keys({0}) AS name UNION SELECT jsonb_object_keys({1})) AS k"
+        " WHERE ({0}) -> k.name IS DISTINCT FROM ({1}) -> k.name)"
+    ).format(old, new)
 
 
 def _switch(conn: Conn, table: TableName, verb: Literal["ENABLE", "DISABLE"]) -> None:

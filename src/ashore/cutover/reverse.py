@@ -15,19 +15,22 @@ from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from ashore.cutover.written_keys import earlier_keys
+import psycopg
+
+from ashore.cutover.gathering import Gathered, Gatherer, Write
+from ashore.cutover.tidying import tidy
 from ashore.dynamodb.errors import RequestRefused
 from ashore.dynamodb.write_back import REQUEST_SECONDS
 from ashore.errors import AshoreError
 from ashore.ledger import echoes, outbox
-from ashore.ledger.outbox import Account, Entry
-from ashore.mapping.items import RowNotAnItemError, from_rows
-from ashore.mapping.plan import EntityPlan, Plan, key_attributes
-from ashore.model.item import Item, item_digest
+from ashore.ledger.outbox import Account, Entry, Lease
+from ashore.mapping.plan import Plan
+from ashore.model.item import Item
 from ashore.postgres.connect import Conn, one_row
-from ashore.postgres.items import RowKey, RowReader
+from ashore.postgres.items import RowKey
+from ashore.postgres.kept_copies import KeptCopies
 from ashore.postgres.names import TableName
 
 LEASE_SECONDS: Final = 60.0
@@ -44,36 +47,22 @@ class ItemStore(Protocol):
         """Delete an item; return the write units."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Write:
-    """What becomes of one key of DynamoDB: an item, or None where it is to be deleted; and the entries behind it."""
-
-    key: Item = field(repr=False)
-    item: Item | None = field(repr=False)
-    ids: tuple[int, ...]
-
-    @property
-    def echo(self) -> tuple[UUID, bytes | None]:
-        """What the stream will tell of it."""
-        return key_of(self.key), None if self.item is None else item_digest(self.item)
-
-
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Entries that were read at a moment, what to write for them, and why some of them cannot be written."""
+    """Entries that were read at a moment, and what to write for them."""
 
     read_at: datetime
     ids: list[int] = field(default_factory=list)
-    writes: list[_Write] = field(default_factory=list)
-    unfit: dict[int, str] = field(default_factory=dict)
+    gathered: Gathered = field(default_factory=Gathered)
 
 
 @dataclass(slots=True, kw_only=True)
 class ReverseWriter:
     """Writes back over one connection in autocommit mode that went through `postgres.items.prepare`.
 
-    `executor` runs the requests. It can be killed at any instant: what it had noted and not acknowledged is written
-    again by the next owner, which begins when no request of this one can be under way any more.
+    `executor` runs the requests. They take `units_per_second` at most, unless the ledger says otherwise: a batch is
+    about what that allows in a second. It can be killed at any instant: what it had noted and not acknowledged is
+    written again by the next owner, which begins when no request of this one can be under way any more.
     """
 
     conn: Conn
@@ -82,14 +71,17 @@ class ReverseWriter:
     store: ItemStore
     executor: Executor
     clock: Callable[[], float] = time.monotonic
-    pace: Callable[[float], None] = lambda _units: None
+    units_per_second: float | None = None
     at_once: int = _AT_ONCE
     lease_seconds: float = LEASE_SECONDS
     request_seconds: float = REQUEST_SECONDS
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
+    _waits_since: float | None = None
 
     def step(self) -> int:
-        """Write back what is next; return how many items were written or deleted. 0 while another is the owner.
+        """Write back what is next; return how many items were written or deleted.
+
+        0 while another is the owner, and while what was written has to be waited for, for the sake of the cap.
 
         Raises:
             LeaseLost: It took too long; nothing was acknowledged.
@@ -97,32 +89,47 @@ class ReverseWriter:
         """
         source = self.plan.name
         lease_ends = self.clock() + self.lease_seconds
-        fence = outbox.lease(self.conn, source, self.name, seconds=self.lease_seconds)
-        if fence is None:
+        lease = outbox.lease(
+            self.conn, source, self.name, seconds=self.lease_seconds, units_per_second=self.units_per_second
+        )
+        if lease is None:
             return 0
-        batch = self._read()
+        if lease.owed_seconds > 0:
+            self._waits_since = self.clock() if self._waits_since is None else self._waits_since
+            return 0
+        waited = 0.0 if self._waits_since is None else self.clock() - self._waits_since
+        self._waits_since = None
+        fence, most = lease.fence, self._most(lease)
+        batch = self._read(most)
         if not batch.ids:
             with self.conn.transaction():
-                outbox.account(self.conn, source, self.name, fence, Account(passed_at=batch.read_at))
+                outbox.account(self.conn, source, self.name, fence, Account(waited=waited, passed_at=batch.read_at))
                 echoes.forget_old(self.conn, source)
             return 0
+        writes = batch.gathered.writes
         with self.conn.transaction():
             outbox.assert_owner(self.conn, source, self.name, fence)
-            echoes.note(self.conn, source, [one.echo for one in batch.writes])
-            outbox.refuse(self.conn, source, batch.unfit)
-        done, refused, failure = self._write(batch.writes, lease_ends)
-        undone = {number for one in batch.writes if one not in done for number in one.ids}
-        finished = [number for number in batch.ids if number not in undone and number not in batch.unfit]
+            echoes.note(self.conn, source, [one.echo for one in writes])
+            outbox.refuse(self.conn, source, batch.gathered.unfit)
+            self._keep_copies(writes)
+        done, refused, failure = self._write(writes, lease_ends)
+        untidied, undone = self._tidy(batch.gathered)
+        refused |= untidied
+        undone |= {number for one in writes if one not in done for number in one.ids} | untidied.keys()
+        finished = [number for number in batch.ids if number not in undone and number not in batch.gathered.unfit]
         written = sum(one.item is not None for one in done)
-        is_all = len(finished) == len(batch.ids) < self.at_once
+        is_all = len(finished) == len(batch.ids) < most
         account = Account(
             written=written,
             removed=len(done) - written,
             units=sum(done.values()),
+            entries=len(finished),
+            waited=waited,
             passed_at=batch.read_at if is_all else None,
         )
         with self.conn.transaction():
             outbox.account(self.conn, source, self.name, fence, account)
+            self._forget_copies(list(done))
             outbox.acknowledge(self.conn, source, finished)
             outbox.refuse(self.conn, source, refused)
         if failure is not None:
@@ -134,45 +141,66 @@ class ReverseWriter:
         if not self.conn.closed and not self.conn.broken:
             outbox.leave(self.conn, self.plan.name, self.name)
 
-    def _read(self) -> _Batch:
+    def _most(self, lease: Lease) -> int:
+        """How many entries cost about what the cap allows in a second."""
+        if lease.units_per_second is None:
+            return self.at_once
+        return max(1, min(self.at_once, int(lease.units_per_second / max(lease.units_an_entry, 1e-3))))
+
+    def _read(self, most: int) -> _Batch:
         """The next entries and the rows behind them, all as of one moment, so that no row is older than its entry."""
         with self.conn.transaction():
             self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             read_at = one_row(self.conn.execute("SELECT clock_timestamp()"))[0]
             batch = _Batch(read_at)
             by_entity: defaultdict[str, defaultdict[RowKey, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-            for entry in outbox.entries(self.conn, self.plan.name, most=self.at_once):
+            for entry in outbox.entries(self.conn, self.plan.name, most=most):
                 by_entity[entry.entity][tuple(entry.key)].append(entry)
                 batch.ids.append(entry.id)
             for name, by_key in by_entity.items():
-                self._gather(self.plan.entities[name], by_key, batch)
+                Gatherer(conn=self.conn, entity=self.plan.entities[name], tables=self.tables).gather(
+                    by_key, batch.gathered
+                )
         return batch
 
-    def _gather(self, entity: EntityPlan, by_key: Mapping[RowKey, list[Entry]], batch: _Batch) -> None:
-        """What to write for rows of one entity: the item that is there now, and no item under a key that it left."""
-        rows = dict(RowReader(plan=entity, tables=self.tables).by_key(self.conn, list(by_key)))
-        was = earlier_keys(self.conn, entity, [one for ones in by_key.values() for one in ones])
-        for key, ones in by_key.items():
-            ids = tuple(one.id for one in ones)
-            left = {key_of(old): old for one in ones if (old := was.get(one.id)) is not None}
-            if key in rows:
-                try:
-                    item = from_rows(entity, rows[key])
-                except RowNotAnItemError as error:
-                    batch.unfit.update(dict.fromkeys(ids, error.what()))
-                    continue
-                now = {one.name: item[one.name] for one in key_attributes(entity)}
-                left.pop(key_of(now), None)
-                batch.writes.append(_Write(now, item, ids))
-            batch.writes.extend(_Write(old, None, ids) for old in left.values())
+    def _tidy(self, gathered: Gathered) -> tuple[dict[int, str], set[int]]:
+        """Tidy rows; return why PostgreSQL refuses some, and the entries of those that somebody else has in hand."""
+        refused: dict[int, str] = {}
+        undone: set[int] = set()
+        for name, one in gathered.untidy:
+            try:
+                reason = tidy(self.conn, self.plan.entities[name], self.tables, one)
+            except psycopg.errors.LockNotAvailable:
+                undone.update(one.ids)
+            else:
+                refused |= dict.fromkeys(one.ids, reason) if reason is not None else {}
+        return refused, undone
+
+    def _keep_copies(self, writes: Sequence[Write]) -> None:
+        """Let the tables of copies say what is about to be written; what is to be deleted stays until it is."""
+        for kept in self._kept:
+            entity = kept.entity.name
+            puts = [(one.link, one.item) for one in writes if one.entity == entity and one.item is not None]
+            kept.keep(self.conn, [(link, item) for link, item in puts if link is not None])
+            kept.keep_promoted(self.conn, [item for link, item in puts if link is None and kept.is_form(item)])
+
+    def _forget_copies(self, done: Sequence[Write]) -> None:
+        for kept in self._kept:
+            gone = [one.key for one in done if one.item is None and one.entity == kept.entity.name]
+            kept.forget(self.conn, [key for key in gone if kept.is_form(key)])
+
+    @property
+    def _kept(self) -> list[KeptCopies]:
+        entities = self.plan.entities.values()
+        return [kept for one in entities if (kept := KeptCopies.of(one, self.tables)) is not None]
 
     def _write(
-        self, writes: Sequence[_Write], lease_ends: float
-    ) -> tuple[dict[_Write, float], dict[int, str], AshoreError | None]:
+        self, writes: Sequence[Write], lease_ends: float
+    ) -> tuple[dict[Write, float], dict[int, str], AshoreError | None]:
         """Do the writes; return those that were done with their units, what DynamoDB refuses, and a failure if one."""
         futures = {self.executor.submit(self._send, one, lease_ends): one for one in writes}
         wait(futures)
-        done: dict[_Write, float] = {}
+        done: dict[Write, float] = {}
         refused: dict[int, str] = {}
         failure: AshoreError | None = None
         for future, one in futures.items():
@@ -187,15 +215,8 @@ class ReverseWriter:
                     done[one] = units
         return done, refused, failure
 
-    def _send(self, one: _Write, lease_ends: float) -> float | None:
+    def _send(self, one: Write, lease_ends: float) -> float | None:
         """Do one write; return its units, None where too little of the lease is left to begin it."""
         if self.clock() + self.request_seconds > lease_ends:
             return None
-        units = self.store.remove(one.key) if one.item is None else self.store.put(one.item)
-        self.pace(units)
-        return units
-
-
-def key_of(key: Item) -> UUID:
-    """The digest of a key by which an echo is known: equal for two spellings of a number."""
-    return UUID(bytes=item_digest(key))
+        return self.store.remove(one.key) if one.item is None else self.store.put(one.item)

@@ -13,7 +13,7 @@ from typing import Final
 from psycopg import sql
 
 from ashore.cutover import foreign_keys, guard, noting
-from ashore.ledger import crossing, echoes, loads, outbox, pending, records
+from ashore.ledger import crossing, loads, outbox, pending, records, waivers
 from ashore.ledger.crossing import HeldState
 from ashore.ledger.passing import passing
 from ashore.mapping.plan import Plan
@@ -22,9 +22,7 @@ from ashore.postgres.names import TableName
 
 _LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '30s', true)"
 _WAITING: Final = """
-    SELECT (SELECT count(*) FROM ashore.rejected_item WHERE source = %(source)s AND entity = ANY(%(entities)s)),
-           (SELECT count(*) FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)),
-           (SELECT count(*) FROM ashore.repair
+    SELECT (SELECT count(*) FROM ashore.repair
             WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)),
            (SELECT count(*) FROM ashore.gap WHERE source = %(source)s AND repaired_at IS NULL)
 """
@@ -146,11 +144,12 @@ def to_syncing(conn: Conn, one: Crossing, fence: datetime) -> str:
         loads.lock_states(conn, one.source, exclusively=True)
         by = _passed(conn, one, fence)
         assert_written_back(conn, one)
-        foreign = echoes.count_foreign(conn, one.source, one.entities)
+        foreign, _ = waivers.count_obstacles(conn, one.source, "foreign", one.entities)
         if foreign:
             raise NotYet(f"{foreign:,} writes of others in DynamoDB are not decided on")
         for name in one.entities:
             noting.suspend(conn, one.plan.entities[name], one.tables)
+        outbox.forget(conn, one.source, one.entities)
         foreign_keys.take_off(conn, one.source, one.own_tables)
         crossing.move(conn, source=one.source, entities=one.entities, expected="returning", to="syncing")
         records.audit(conn, "syncing", {"source": one.source, "entities": list(one.entities), "passed": by})
@@ -177,7 +176,9 @@ def _passed(conn: Conn, one: Crossing, fence: datetime) -> str:
 
 def _nothing_waits(conn: Conn, one: Crossing) -> None:
     names = {"source": one.source, "entities": list(one.entities)}
-    rejected, parked, repairs, gaps = one_row(conn.execute(_WAITING, names))
+    repairs, gaps = one_row(conn.execute(_WAITING, names))
+    rejected, _ = waivers.count_obstacles(conn, one.source, "rejected", one.entities)
+    parked, _ = waivers.count_obstacles(conn, one.source, "parked", one.entities)
     states = crossing.crossing_states(conn, one.source)
     known = loads.entities_of(conn, one.source)
     numbers = [load for name in one.entities if (load := known[name].load) is not None]

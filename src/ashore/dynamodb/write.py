@@ -19,6 +19,13 @@ dollars_per_million_write_units: Final = 0.625
 
 Source: https://aws.amazon.com/dynamodb/pricing/on-demand/
 """
+
+
+def dollars_for(write_units: float) -> float:
+    """What write units cost on demand in us-east-1."""
+    return write_units / 1_000_000 * dollars_per_million_write_units
+
+
 UNITS_A_MARKER: Final = 2.0
 """One to write it and one to remove it, up to 1 KB each; a secondary index of key attributes alone takes as much again.
 

@@ -35,12 +35,14 @@ _VERIFIED: Final[LiteralString] = """
                           WHERE l.source = v.source AND l.purpose = 'load' AND l.started_at > v.at)
              THEN 'something was loaded after it' END,
         (SELECT 'changes were rejected after it: ' || count(*) FROM ashore.rejected_item r
-          WHERE r.source = v.source AND r.rejected_at > v.at HAVING count(*) > 0),
+          WHERE r.source = v.source AND r.rejected_at > v.at
+            AND NOT ashore.is_waived(r.source, 'rejected', r.key, sha256(r.item || convert_to(r.reason, 'UTF8')))
+          HAVING count(*) > 0),
         CASE WHEN EXISTS (SELECT FROM ashore.gap g WHERE g.source = v.source
                           AND g.found_at > (v.report ->> 'started_at')::timestamptz)
              THEN 'records of the stream were lost after it began' END,
-        (SELECT 'changes are parked: ' || count(*) FROM ashore.parked_change p
-          WHERE p.source = v.source HAVING count(*) > 0),
+        (SELECT 'changes are parked: ' || count(*) FROM ashore.obstacle p
+          WHERE p.source = v.source AND p.kind = 'parked' AND NOT p.is_waived HAVING count(*) > 0),
         (SELECT 'keys wait to be repaired: ' || count(*) FROM ashore.repair r
           WHERE r.source = v.source HAVING count(*) > 0)
     ]::text[], NULL) AS stale

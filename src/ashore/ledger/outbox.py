@@ -18,13 +18,21 @@ from ashore.ledger.errors import LeaseLost
 from ashore.postgres.connect import Conn, one_row
 
 _LEASE: Final = """
-    INSERT INTO ashore.reverse AS r (source, owner, fence, lease_until)
-    VALUES (%(source)s, %(owner)s, 1, clock_timestamp() + %(seconds)s * interval '1 s')
+    INSERT INTO ashore.reverse AS r (source, owner, fence, lease_until, units_per_second)
+    VALUES (%(source)s, %(owner)s, 1, clock_timestamp() + %(seconds)s * interval '1 s', %(units)s)
     ON CONFLICT (source) DO UPDATE
     SET owner = excluded.owner, lease_until = excluded.lease_until,
-        fence = r.fence + CASE WHEN r.owner = excluded.owner THEN 0 ELSE 1 END
+        fence = r.fence + CASE WHEN r.owner = excluded.owner THEN 0 ELSE 1 END,
+        units_per_second = nullif(coalesce(r.units_limit, excluded.units_per_second), 'Infinity'),
+        owed_units = CASE WHEN r.units_per_second IS NULL THEN 0 ELSE greatest(0, r.owed_units
+            - r.units_per_second * extract(epoch FROM clock_timestamp() - r.owed_at)) END, owed_at = clock_timestamp()
     WHERE r.owner = excluded.owner OR r.owner IS NULL OR r.lease_until < clock_timestamp()
-    RETURNING fence
+    RETURNING fence, units_per_second, coalesce(owed_units / units_per_second, 0) AS owed_seconds,
+        coalesce(write_units / nullif(acknowledged, 0), 1) AS units_an_entry
+"""
+_LIMIT: Final = """
+    INSERT INTO ashore.reverse AS r (source, units_limit) VALUES (%(source)s, %(units)s)
+    ON CONFLICT (source) DO UPDATE SET units_limit = excluded.units_limit
 """
 _LEAVE: Final = "UPDATE ashore.reverse SET owner = NULL WHERE source = %(source)s AND owner = %(owner)s"
 _ENTRIES: Final = """
@@ -41,7 +49,8 @@ _REFUSE: Final = """
 """
 _ACCOUNT: Final = """
     UPDATE ashore.reverse SET written = written + %(written)s, removed = removed + %(removed)s,
-        write_units = write_units + %(units)s,
+        write_units = write_units + %(units)s, owed_units = owed_units + %(units)s,
+        acknowledged = acknowledged + %(entries)s, waited_seconds = waited_seconds + %(waited)s,
         passed_at = CASE WHEN EXISTS (SELECT FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL)
                          THEN passed_at ELSE greatest(passed_at, %(passed_at)s) END
     WHERE source = %(source)s AND owner = %(owner)s AND fence = %(fence)s AND lease_until > clock_timestamp()
@@ -49,9 +58,15 @@ _ACCOUNT: Final = """
 _STANDING: Final = """
     SELECT (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s) AS entries,
            (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL) AS refused,
-           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s) AS oldest,
+           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s AND NOT (refused IS NOT NULL
+                AND ashore.is_waived(source, 'refused', to_jsonb(key)::text, convert_to(id::text, 'UTF8')))) AS oldest,
            r.owner, r.passed_at, coalesce(r.written, 0) AS written, coalesce(r.removed, 0) AS removed,
-           coalesce(r.write_units, 0) AS write_units, clock_timestamp() AS now
+           coalesce(r.write_units, 0) AS write_units, clock_timestamp() AS now,
+           coalesce(r.write_units / nullif(r.acknowledged, 0), 1) AS units_an_entry,
+           nullif(coalesce(r.units_limit, r.units_per_second), 'Infinity') AS units_per_second,
+           coalesce(CASE WHEN r.units_per_second IS NULL THEN 0 ELSE greatest(0, r.owed_units
+            - r.units_per_second * extract(epoch FROM clock_timestamp() - r.owed_at)) END, 0) AS owed_units,
+           coalesce(r.waited_seconds, 0) AS waited_seconds
     FROM (SELECT) AS one LEFT JOIN ashore.reverse r ON r.source = %(source)s
 """
 _ASK: Final = """
@@ -59,7 +74,10 @@ _ASK: Final = """
 """
 _OF_ENTITIES: Final = """
     SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)
+      AND NOT (refused IS NOT NULL AND ashore.is_waived(
+          source, 'refused', to_jsonb(key)::text, convert_to(id::text, 'UTF8')))
 """
+_FORGET: Final = "DELETE FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)"
 _REFUSED: Final = """
     SELECT entity, key, max(refused) AS reason FROM ashore.outbox WHERE source = %s AND refused IS NOT NULL
     GROUP BY entity, key ORDER BY entity, key LIMIT 100
@@ -78,7 +96,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far the way back is. `refused` entries are of rows that DynamoDB cannot hold."""
+    """How far the way back is. `refused` entries are of rows that DynamoDB cannot hold.
+
+    `units_per_second` is the cap on write units; None where there is none. `owed_units` were consumed beyond it, and
+    have to be waited for. `units_an_entry` is what entries took so far on average, 1 before the first.
+    """
 
     entries: int
     refused: int
@@ -89,25 +111,65 @@ class Standing:
     removed: int
     write_units: float
     now: datetime
+    units_an_entry: float
+    units_per_second: float | None
+    owed_units: float
+    waited_seconds: float
+
+    @property
+    def estimated_units(self) -> float:
+        """About what the entries that wait will take."""
+        return (self.entries - self.refused) * self.units_an_entry
+
+    @property
+    def estimated_seconds(self) -> float | None:
+        """How long that takes at the cap; None where there is none."""
+        if self.units_per_second is None:
+            return None
+        return (self.owed_units + self.estimated_units) / self.units_per_second if self.estimated_units else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write back: `owed_seconds` have to pass before the next request, for the sake of the cap."""
+
+    fence: int
+    units_per_second: float | None
+    owed_seconds: float
+    units_an_entry: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What was done: items written and deleted, the write units that they took, and up to when nothing is left."""
+    """What was done: items written and deleted, the write units that they took, and up to when nothing is left.
+
+    `entries` were acknowledged; `waited` seconds were spent for the sake of the cap before.
+    """
 
     written: int = 0
     removed: int = 0
     units: float = 0.0
+    entries: int = 0
+    waited: float = 0.0
     passed_at: datetime | None = None
 
 
-def lease(conn: Conn, source: str, owner: str, *, seconds: float) -> int | None:
-    """Be, or stay, the one who writes back for so many seconds; return the fence, None while another is.
+def lease(
+    conn: Conn, source: str, owner: str, *, seconds: float, units_per_second: float | None = None
+) -> Lease | None:
+    """Be, or stay, the one who writes back for so many seconds; None while another is.
 
-    No request of an owner may be under way after its lease, so that a new one never writes beside it.
+    No request of an owner may be under way after its lease, so that a new one never writes beside it. The cap is what
+    `limit` set, else `units_per_second`; it outlives owners, so that several workers hold it together.
     """
-    row = conn.execute(_LEASE, {"source": source, "owner": owner, "seconds": seconds}).fetchone()
-    return None if row is None else int(row[0])
+    arguments = {"source": source, "owner": owner, "seconds": seconds, "units": units_per_second}
+    with conn.cursor(row_factory=class_row(Lease)) as cursor:
+        return cursor.execute(_LEASE, arguments).fetchone()
+
+
+def limit(conn: Conn, source: str, units_per_second: float | None) -> None:
+    """Set the cap on write units a second, `math.inf` for none; None leaves it to the workers' settings again."""
+    conn.execute(_LIMIT, {"source": source, "units": units_per_second})
 
 
 def leave(conn: Conn, source: str, owner: str) -> None:
@@ -143,6 +205,8 @@ def account(conn: Conn, source: str, owner: str, fence: int, done: Account) -> N
         "written": done.written,
         "removed": done.removed,
         "units": done.units,
+        "entries": done.entries,
+        "waited": done.waited,
         "passed_at": done.passed_at,
     }
     if conn.execute(_ACCOUNT, arguments).rowcount != 1:
@@ -172,8 +236,13 @@ def standing(conn: Conn, source: str) -> Standing:
 
 
 def count_entries(conn: Conn, source: str, entities: Sequence[str]) -> int:
-    """How many entries there are of these entities."""
+    """How many entries there are of these entities, without those of refused rows that are waived."""
     return int(one_row(conn.execute(_OF_ENTITIES, {"source": source, "entities": list(entities)}))[0])
+
+
+def forget(conn: Conn, source: str, entities: Sequence[str]) -> None:
+    """Drop what is left of these entities: refused rows that were waived. The caller's transaction."""
+    conn.execute(_FORGET, {"source": source, "entities": list(entities)})
 
 
 def refused(conn: Conn, source: str) -> list[tuple[str, list[str], str]]:

@@ -9,6 +9,7 @@ from ashore.ledger.errors import LedgerTooNew
 from ashore.ledger.schema_cutover import VERSION_3
 from ashore.ledger.schema_shadow import SHADOW_READS
 from ashore.ledger.schema_sync import FRESHNESS, VERSION_2
+from ashore.ledger.schema_way_back import WAY_BACK
 from ashore.postgres.connect import Conn
 
 _LOCK: Final = 0x6173686F7265  # the letters of "ashore"
@@ -139,7 +140,7 @@ _VERSION_1: Final[LiteralString] = """
         detail jsonb NOT NULL
     );
 """
-_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2 + FRESHNESS, VERSION_3 + SHADOW_READS)
+_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2 + FRESHNESS, VERSION_3 + SHADOW_READS, WAY_BACK)
 version: Final = len(_upgrades)
 
 _IS_THERE = "SELECT to_regclass('ashore.version') IS NOT NULL"

@@ -7,6 +7,7 @@ from itertools import combinations, product
 
 from ashore.errors import DeclarationError, Problem
 from ashore.mapping.compile_entity import EntityCompiler
+from ashore.mapping.compile_rebuilt import rendered_copies_problems, rule_plans
 from ashore.mapping.declare import Source
 from ashore.mapping.match import matches
 from ashore.mapping.pattern import Glob, Pattern, common_text
@@ -27,7 +28,8 @@ def compile_source(source: Source) -> Plan:
         problems += compiler.problems
         if plan is not None:
             plans.append(plan)
-    rules = [RulePlan(rule=rule, partition=Glob(rule.partition), sort=Glob(rule.sort)) for rule in source.rules]
+    rules, plans = rule_plans(source, plans, problems)
+    problems += rendered_copies_problems(plans)
     problems += _source_problems(source)
     problems += _twice(plans)
     problems += _overlaps(plans, rules)

@@ -311,6 +311,7 @@ class EntityCompiler:
             link=link,
             links=links,
             promoted=promoted,
+            rebuild=tuple(copy.rebuild for copy in copies),
         )
 
     def _link(self, copy: Copy, record: RecordPlan, derived: list[DerivedPlan]) -> Pattern | None:

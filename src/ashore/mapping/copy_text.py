@@ -109,9 +109,23 @@ def _key_copy(kind: str, text: str) -> str:
 
 
 def _whole(raw: bytes) -> str:
+    return escape(_storable(raw))
+
+
+def _storable(raw: bytes) -> str:
     if rb"\u0000" in raw and holds_nul(decode(raw)):
         raw = encode({"JSON64": base64.b64encode(raw).decode()})
-    return escape(raw.decode())
+    return raw.decode()
+
+
+def stored_item(item: Item) -> str:
+    """The JSON that a copy's row holds of its item; `whole_item` undoes it."""
+    return _storable(encode(item))
+
+
+def key_column_text(kind: str, text: str) -> str:
+    """A key attribute's wire content as PostgreSQL reads it for the column of a table of copies."""
+    return "\\x" + base64.b64decode(text).hex() if kind == "B" else text
 
 
 def whole_item(stored: Mapping[str, Any]) -> Item:

@@ -41,6 +41,10 @@ residue: Final[Unfit] = "residue"
 
 promote: Final = "promote"
 """For `Copy(orphan=...)`: a copy whose original is gone becomes a row itself."""
+render: Final = "render"
+"""For `Copy(rebuild=...)`: on the way back every row has the copy whose key its columns give."""
+carry: Final = "carry"
+"""For `Copy(rebuild=...)`: on the way back a row's changes are carried to the copies that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,8 @@ class Copy:
         partition, sort: Patterns of the copies' keys; the placeholders' names are free.
         of: The attribute by which a copy knows its original: a derived one of the entity, or one that has a column.
         orphan: What becomes of a copy without an original: `promote`, or `reject`.
+        rebuild: What reverse sync makes of them: `render`, where the placeholders are columns of the entity's table;
+            `carry`; None where an entity with such copies may have no way back.
 
     Copies are kept in a table named after the entity's, with ``_copy`` behind it.
     """
@@ -144,6 +150,24 @@ class Copy:
     sort: str | None = None
     of: str
     orphan: Literal["promote", "reject"] = "reject"
+    rebuild: Literal["render", "carry"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """Items that are left out because rows say all that they say: each row gives one, for `Source.leave_out`.
+
+    Args:
+        of: The entity whose rows give them.
+        partition, sort: Patterns of the items' keys; the placeholders are columns of the entity's table, those of its
+            primary key among them. A row in which one of them is NULL has no such item.
+        attributes: The item's other attributes, as `derived` of `Entity`.
+    """
+
+    of: Entity
+    partition: str
+    sort: str | None = None
+    attributes: Mapping[str, str | Maybe] = field(default_factory=dict)
 
 
 class Entity:
@@ -212,6 +236,7 @@ class Rule:
     sort: str
     because: str | None = None
     rebuild: Entity | None = None
+    mirrors: tuple[Mirror, ...] = ()
 
 
 class Source:
@@ -250,11 +275,31 @@ class Source:
             name = partition if sort == "*" else f"{partition} {sort}"
             self.rules.append(Rule(name=name, outcome="not_yet", partition=partition, sort=sort))
 
-    def leave_out(self, partition: str, sort: str = "*", *, because: str, rebuild: Entity | None = None) -> None:
-        """Say that items are left out for good: why, and which entity they can be rebuilt from, if one."""
+    def leave_out(
+        self,
+        partition: str,
+        sort: str = "*",
+        *,
+        because: str,
+        rebuild: Entity | Mirror | Sequence[Mirror] | None = None,
+    ) -> None:
+        """Say that items are left out for good: why, and which entity they can be rebuilt from, if one, and how."""
         name = partition if sort == "*" else f"{partition} {sort}"
+        mirrors: tuple[Mirror, ...] = ()
+        if isinstance(rebuild, Mirror):
+            mirrors = (rebuild,)
+        elif rebuild is not None and not isinstance(rebuild, Entity):
+            mirrors = tuple(rebuild)
         self.rules.append(
-            Rule(name=name, outcome="left_out", partition=partition, sort=sort, because=because, rebuild=rebuild)
+            Rule(
+                name=name,
+                outcome="left_out",
+                partition=partition,
+                sort=sort,
+                because=because,
+                rebuild=rebuild if isinstance(rebuild, Entity) else None,
+                mirrors=mirrors,
+            )
         )
 
     def together(self, *entities: Entity) -> None:

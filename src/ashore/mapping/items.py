@@ -86,16 +86,23 @@ def item_key(plan: EntityPlan, row: Mapping[str, Any]) -> Item:
 
 
 def _key(plan: EntityPlan, row: Mapping[str, Any], residue: Residue) -> Item:
-    return {
-        key.name: _own(residue.get(token(key.name)), {key.type: text})
+    """The key that the item had before, as long as all of it is rendered as it was then; else the rendered one."""
+    pairs: list[tuple[str, Any, TypedValue]] = [
+        (key.name, residue.get(token(key.name)), {key.type: text})
         for key, text in zip(key_attributes(plan), key_of(plan, row), strict=False)
         if text is not None
-    }
+    ]
+    is_still = all(entry is None or _is_rendered_still(entry, rendered) for _, entry, rendered in pairs)
+    return {name: _own(entry if is_still else None, rendered) for name, entry, rendered in pairs}
+
+
+def _is_rendered_still(entry: Any, rendered: TypedValue) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and same(entry[1], rendered)
 
 
 def _own(entry: Any, rendered: TypedValue) -> TypedValue:
     """What an item had in place of what is rendered, as long as the same is rendered still."""
-    if isinstance(entry, list) and len(entry) == 2 and same(entry[1], rendered):
+    if _is_rendered_still(entry, rendered):
         own: TypedValue = entry[0]
         return own
     return rendered

@@ -97,7 +97,10 @@ class ChildPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyPlan:
-    """Copies of the entity's items. `link` matches the attribute `of`; `links` are its columns and their types."""
+    """Copies of the entity's items. `link` matches the attribute `of`; `links` are its columns and their types.
+
+    `promoted` and `rebuild` are said of each generation, in their order.
+    """
 
     generations: tuple[Generation, ...]
     table: sa.Table
@@ -105,6 +108,16 @@ class CopyPlan:
     link: Pattern
     links: tuple[tuple[str, ColumnType], ...]
     promoted: tuple[bool, ...]
+    rebuild: tuple[Literal["render", "carry"] | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorPlan:
+    """Items that are left out: each row of `entity` in which no column of their keys is NULL gives one."""
+
+    entity: str
+    form: Generation
+    attributes: tuple[DerivedPlan, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +139,7 @@ class EntityPlan:
     ttl: str | None
     expired: Literal["apply", "ignore", "mark"] = "apply"
     expired_column: str | None = None
+    mirrors: tuple[MirrorPlan, ...] = ()
 
     @property
     def table(self) -> sa.Table:
@@ -152,6 +166,7 @@ class RulePlan:
     rule: Rule
     partition: Glob
     sort: Glob
+    mirrors: tuple[MirrorPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,7 @@ def key_of(plan: EntityPlan, row: Mapping[str, Any]) -> tuple[str, str | None]:
 def key_text(column: KeyColumn, value: Any) -> str:
     """The text of a key column's value in a key."""
     if column.typed_as is None:
-        return _spelled(column.type, column.column, value)
+        return spelled(column.type, column.column, value)
     try:
         text: str = column.type.to_attribute(value)[column.typed_as]
     except UnfitError as unfit:
@@ -301,11 +301,16 @@ def render(derived: DerivedPlan, row: Mapping[str, Any], plan: EntityPlan) -> Ty
             return derived.whole.to_attribute(values[name])
         except UnfitError as unfit:
             raise unfit.at(name) from None
-    texts = {name: _spelled(types[name], name, value) for name, value in values.items()}
+    texts = {name: spelled(types[name], name, value) for name, value in values.items()}
     return {"S": derived.pattern.render(texts)}
 
 
-def _spelled(kind: ColumnType, name: str, value: Any) -> str:
+def spelled(kind: ColumnType, name: str, value: Any) -> str:
+    """The text of a column's value in a pattern.
+
+    Raises:
+        UnfitError: It has none; `name` is to blame.
+    """
     if kind.render is None:
         message = f"column type {kind.name} has no text"
         raise TypeError(message)

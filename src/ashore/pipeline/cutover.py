@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ashore.cutover import gates, guard, noting, run, switch
+from ashore.cutover.cost import WRITE_UNIT_BYTES, expected_units
 from ashore.cutover.errors import NotOneGroup
 from ashore.cutover.gates import Conditions, Gate
 from ashore.cutover.run import Done, Order, Rehearsed
 from ashore.cutover.switch import Crossing
 from ashore.dynamodb.facts import replicas_of
-from ashore.ledger import crossing, records
+from ashore.dynamodb.write import dollars_for
+from ashore.ledger import crossing, outbox, records
 from ashore.ledger.schema import ensure_ledger
 from ashore.mapping.plan import Plan
 from ashore.pipeline.load import tables_of
 from ashore.pipeline.project import Project, chosen_entities
 from ashore.pipeline.sync import table_source
+from ashore.pipeline.waivers import waived_lines
 from ashore.postgres.connect import Conn, connect
 from ashore.postgres.errors import translated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutoverPlan:
-    """What a command would do: to which entities, with which gates, fenced how, holding writes for how long at most."""
+    """What a command would do: to which entities, with which gates, fenced how, holding writes for how long at most.
+
+    `cost` says what writing back takes afterwards, `waived` what is passed by, and why.
+    """
 
     doing: str
     entities: tuple[str, ...]
     gates: tuple[Gate, ...]
     fence: tuple[str, ...]
     max_pause_seconds: float
+    cost: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -73,7 +82,8 @@ class Cutover:
     def plan_writes(self) -> CutoverPlan:
         """What has to hold before writes move. Asks AWS for point-in-time recovery and replicas."""
         found = tuple(gates.writes_gates(self.conn, self.one, self._conditions()))
-        return self._plan("moving the writes", found, self._fence(), self.options.max_pause_seconds)
+        plan = self._plan("moving the writes", found, self._fence(), self.options.max_pause_seconds)
+        return replace(plan, cost=self._cost()) if self.options.has_way_back else plan
 
     def plan_back(self) -> CutoverPlan:
         """What has to hold before writes move back."""
@@ -145,7 +155,14 @@ class Cutover:
             self._audit("retire")
 
     def _plan(self, doing: str, found: tuple[Gate, ...], fence: tuple[str, ...], seconds: float) -> CutoverPlan:
-        return CutoverPlan(doing=doing, entities=self.one.entities, gates=found, fence=fence, max_pause_seconds=seconds)
+        return CutoverPlan(
+            doing=doing,
+            entities=self.one.entities,
+            gates=found,
+            fence=fence,
+            max_pause_seconds=seconds,
+            waived=waived_lines(self.conn, self.one.source),
+        )
 
     def _move(self, expected: str, to: crossing.OpenState, command: str) -> None:
         with self.conn.transaction():
@@ -174,6 +191,22 @@ class Cutover:
             replicas=replicas_of(table.table, table.aws),
             writes_from=self.options.writes_from,
             stream_region=table.describe().arn.split(":")[3],
+        )
+
+    def _cost(self) -> tuple[str, ...]:
+        """What writing back takes, judged by the changes that the stream brought so far."""
+        table = table_source(self.project).describe()
+        units = max(1, math.ceil(table.bytes / max(table.items, 1) / WRITE_UNIT_BYTES))
+        found = expected_units(self.conn, self.one, units_an_item=units)
+        cap = outbox.standing(self.conn, self.one.source).units_per_second or self.project.settings.write_back_units
+        limited = "no cap: see `ashore sync limit`" if cap is None else f"capped at {cap:,g} write units a second"
+        if found is None:
+            return (f"writing back: how much is not known yet, nothing was seen for a minute; {limited}",)
+        seen = f"judged by {found.changes:,} changes in {found.hours:,.1f} hours"
+        dollars = f"${dollars_for(found.units_a_day):,.2f} on demand in us-east-1"
+        return (
+            f"writing back: about {found.units_a_day:,.0f} write units a day ({dollars}), {seen}; {limited}",
+            f"an item is taken to be {units} KB, the table's average; each index that it is in costs as much again",
         )
 
     def _fence(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ashore.pipeline.project import Project
-from ashore.pipeline.status import Status, SyncStatus, status
+from ashore.pipeline.status import Status, SyncStatus, WayBackStatus, status
 from ashore.postgres.errors import PostgresError
 
 _KEEP_SECONDS: Final = 2.0
@@ -82,6 +82,8 @@ def families(found: Status) -> Iterator[Metric]:
     yield _one("ashore_verification_fresh", "Whether that is less than a day ago, and still says it.", source, is_fresh)
     if found.sync is not None:
         yield from _sync(found, found.sync)
+    if found.way_back is not None:
+        yield from _way_back(source, found.way_back)
 
 
 def _sync(found: Status, sync: SyncStatus) -> Iterator[Metric]:
@@ -119,6 +121,26 @@ def _sync(found: Status, sync: SyncStatus) -> Iterator[Metric]:
         records.add_metric([source, shard.shard], shard.records)
         owned.add_metric([source, shard.shard], float(shard.owner is not None))
     yield from (lags, records, owned)
+
+
+def _way_back(source: str, found: WayBackStatus) -> Iterator[Metric]:
+    yield _one("ashore_reverse_waiting_rows", "Rows that wait to be written back.", source, found.waiting)
+    yield _one("ashore_reverse_behind_seconds", "How long the oldest of them waits.", source, found.behind_seconds)
+    text = "About how many write units they take."
+    yield _one("ashore_reverse_waiting_units", text, source, found.estimated_units)
+    text = "What these cost on demand in us-east-1."
+    yield _one("ashore_reverse_waiting_dollars", text, source, found.estimated_dollars)
+    if found.units_per_second is not None:
+        text = "The most write units a second that may be taken."
+        yield _one("ashore_reverse_cap_units_per_second", text, source, found.units_per_second)
+    yield _one("ashore_foreign_writes", "Writes of others that nobody has decided on.", source, found.foreign)
+    for name, text, number in (
+        ("ashore_reverse_write_units", "Write units that writing back took.", found.write_units),
+        ("ashore_reverse_waited_seconds", "Seconds spent waiting for the cap.", found.waited_seconds),
+    ):
+        family = CounterMetricFamily(name, text, labels=["source"])
+        family.add_metric([source], number)
+        yield family
 
 
 def _one(name: str, text: str, source: str, value: float) -> Metric:

@@ -10,7 +10,6 @@ from typing import Final, Self
 
 from ashore.cutover.expiry import expire
 from ashore.cutover.reverse import ItemStore, ReverseWriter
-from ashore.dynamodb.budget import ReadBudget
 from ashore.dynamodb.errors import Throttled, Unreachable
 from ashore.ledger import crossing
 from ashore.ledger.errors import LeaseLost
@@ -31,7 +30,10 @@ _WRITERS: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteBack:
-    """Where items are written back to, and how many write units a second that may take (None: as many as it takes)."""
+    """Where items are written back to, and how many write units a second that may take (None: as many as it takes).
+
+    The ledger's word, if there is one, comes before it: see `ashore.ledger.outbox.limit`.
+    """
 
     store: ItemStore
     units_per_second: float | None = None
@@ -75,14 +77,13 @@ class Reverser:
         plan = self._order.plan
         prepare(conn)
         tables = {name: table for entity in plan.entities.values() for name, table in tables_of(conn, entity).items()}
-        budget = ReadBudget(self._write_back.units_per_second)
         writer = ReverseWriter(
             conn=conn,
             plan=plan,
             tables=tables,
             store=self._write_back.store,
             executor=executor,
-            pace=lambda units: budget.consumed(units, 0),
+            units_per_second=self._write_back.units_per_second,
         )
         rounds = 0
         try:
@@ -92,7 +93,6 @@ class Reverser:
                 written = [name for name, one in states.items() if one.state in {"writing", "returning", "retired"}]
                 done = 0
                 if any(states[name].state != "retired" for name in written):
-                    budget.wait()
                     done = _step(writer)
                 if rounds % _EXPIRE_EVERY == 0:
                     for name in written:

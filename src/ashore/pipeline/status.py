@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from ashore.dynamodb.write import dollars_for
 from ashore.ledger import counts, echoes, freshness, leases, loads, outbox, pending, streams, taken_off, units
 from ashore.ledger.marking import marking_of
 from ashore.ledger.passing import passing
@@ -128,7 +129,9 @@ class WayBackStatus:
     """How far rows that PostgreSQL was given are from being in DynamoDB; None in `Status` before the first cutover.
 
     `refused` names entity, row key and reason of rows that DynamoDB cannot hold, at most 100. `foreign` writes of
-    others are not decided on.
+    others are not decided on. What waits takes about `estimated_units` write units: `estimated_dollars` on demand in
+    us-east-1, and `estimated_seconds` at the cap `units_per_second`; both None without a cap. `waited_seconds` were
+    spent at the cap so far.
     """
 
     waiting: int
@@ -138,6 +141,11 @@ class WayBackStatus:
     write_units: float
     refused: tuple[str, ...]
     foreign: int
+    estimated_units: float = 0.0
+    estimated_dollars: float = 0.0
+    units_per_second: float | None = None
+    estimated_seconds: float | None = None
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +246,11 @@ def _way_back(conn: Conn, source: str, entities: list[str]) -> WayBackStatus | N
         write_units=standing.write_units,
         refused=tuple(f"{entity} {mask(chr(0).join(key))}: {reason}" for entity, key, reason in refused),
         foreign=echoes.count_foreign(conn, source, entities),
+        estimated_units=round(standing.estimated_units, 1),
+        estimated_dollars=round(dollars_for(standing.estimated_units), 6),
+        units_per_second=standing.units_per_second,
+        estimated_seconds=None if standing.estimated_seconds is None else round(standing.estimated_seconds, 1),
+        waited_seconds=round(standing.waited_seconds, 1),
     )
 
 

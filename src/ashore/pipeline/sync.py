@@ -16,7 +16,7 @@ from ashore.dynamodb.stream import TableStream
 from ashore.dynamodb.write import UNITS_A_MARKER, MarkerWriter
 from ashore.dynamodb.write_back import TableWriter
 from ashore.errors import AshoreError
-from ashore.ledger import loads, pending, streams
+from ashore.ledger import loads, outbox, pending, records, streams
 from ashore.ledger.marking import want
 from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.repairs import count_repairs
@@ -214,8 +214,22 @@ def write_back(project: Project) -> WriteBack:
     return WriteBack(
         store=TableWriter(
             table=source.table, region=source.region, endpoint_url=source.endpoint_url, profile=source.profile
-        )
+        ),
+        units_per_second=project.settings.write_back_units,
     )
+
+
+def limit_write_back(project: Project, units_per_second: float | None) -> None:
+    """Set the cap on write units for all workers, at once and until it is set again.
+
+    `math.inf` is no cap; None leaves it to the workers' own settings.
+    """
+    with connect(project.dsn, application_name="ashore sync", autocommit=True) as conn, translated("setting the cap"):
+        ensure_ledger(conn)
+        with conn.transaction():
+            outbox.limit(conn, project.plan.name, units_per_second)
+            said = None if units_per_second is None else str(units_per_second)
+            records.audit(conn, "sync limit", {"source": project.plan.name, "units_per_second": said})
 
 
 def run_worker(

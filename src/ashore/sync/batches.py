@@ -16,12 +16,14 @@ from ashore.ledger.pending import Capture
 from ashore.ledger.repairs import key_hash
 from ashore.ledger.streams import Progress, ShardRecord
 from ashore.mapping.plan import Plan
+from ashore.model.item import Item
 from ashore.postgres.connect import Conn
+from ashore.postgres.kept_copies import KeptCopies
 from ashore.postgres.names import TableName
 from ashore.sync.apply import Applier, NotAlone
 from ashore.sync.lines import LineMaker, Lines
 from ashore.sync.prepare import Prepared, Preparer
-from ashore.sync.routing import Keyed, KeyRouter
+from ashore.sync.routing import Keyed, KeyRouter, watched_entity
 from ashore.sync.watch import WATCHED, watch
 
 CAPTURING: Final = frozenset({"loading", "merging"})
@@ -47,6 +49,7 @@ class BatchWriter:
         self.conn = conn
         self.source = plan.name
         self.router = KeyRouter(plan)
+        self._plan, self._tables = plan, tables
         maker = LineMaker(plan)
         self.preparer = Preparer(plan, maker)
         self.applier = Applier(conn, plan, tables, maker)
@@ -126,6 +129,9 @@ class BatchWriter:
         applied: list[Keyed] = []
         for keyed in page.newest:
             name = keyed.entity
+            mirrored = None if name is not None else states.get(watched_entity(keyed) or "")
+            if mirrored is not None and mirrored.state in WATCHED:
+                continue
             found = None if name is None else states.get(name)
             if name is None or found is None or found.load is None:
                 counts[name or "", "passed_by"] += 1
@@ -144,9 +150,14 @@ class BatchWriter:
             pending.capture(self.conn, shard, captured)
         if applied:
             counts.update(self.apply(applied, states, lines=page.lines))
-        counts += watch(self.conn, self.router, page.changes, states)
+        counts += watch(self.conn, self.router, page.changes, states, self._forget_copies)
         keep_counts(self.conn, self.source, counts, shard=shard)
         return counts
+
+    def _forget_copies(self, conn: Conn, entity: str, keys: Sequence[Item]) -> None:
+        kept = KeptCopies.of(self._plan.entities[entity], self._tables)
+        if kept is not None:
+            kept.forget(conn, [key for key in keys if kept.is_form(key)], is_expiry=True)
 
 
 def by_entity(counts: Counts) -> dict[str, dict[str, int]]:

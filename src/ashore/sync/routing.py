@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -10,8 +9,9 @@ import msgspec
 
 from ashore.ledger.loads import UNMATCHED
 from ashore.mapping import residue
+from ashore.mapping.copy_text import key_column_text
 from ashore.mapping.declare import KeyAttribute
-from ashore.mapping.match import AsCopy, AsRow, KeyTexts, Match, matcher, matches
+from ashore.mapping.match import AsCopy, AsRow, KeyTexts, Match, Ruled, matcher, matches
 from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.pointer import token
 from ashore.mapping.reasons import UnfitError
@@ -46,6 +46,16 @@ class Keyed(msgspec.Struct, frozen=True, gc=False):
     def key(self) -> bytes:
         """The key as the ledger writes it: its JSON, attributes in order."""
         return _encode({one.name: {one.type: text} for one, text in zip(self.attributes, self.texts, strict=False)})
+
+
+def watched_entity(keyed: Keyed) -> str | None:
+    """The entity whose reverse sync writes this key: its own, or that whose rows it mirrors."""
+    match keyed.match:
+        case Ruled(rule):
+            mirrors = (one for one in rule.mirrors if matches(one.form, *keyed.texts) is not None)
+            return next((one.entity for one in mirrors), None)
+        case _:
+            return keyed.entity
 
 
 def _entity_of(match: Match) -> str | None:
@@ -166,9 +176,6 @@ def _entries(entity: EntityPlan, own: KeyTexts, rendered: KeyTexts) -> list[str 
 
 def copy_identity(entity: EntityPlan, texts: KeyTexts) -> tuple[str, ...] | None:
     """The text of each key column of a copy's row; None where no row can have such a key."""
-    found = tuple(_copy_text(key.type, text or "") for key, text in zip(key_attributes(entity), texts, strict=False))
+    keys = zip(key_attributes(entity), texts, strict=False)
+    found = tuple(key_column_text(key.type, text or "") for key, text in keys)
     return None if any("\0" in text for text in found) else found
-
-
-def _copy_text(kind: str, text: str) -> str:
-    return "\\x" + base64.b64decode(text).hex() if kind == "B" else text

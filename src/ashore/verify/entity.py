@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ashore.ledger.waivers import is_waived
 from ashore.mapping.copy_text import child_columns, copies_columns, entity_columns
-from ashore.mapping.plan import EntityPlan, Plan
+from ashore.mapping.document import encode
+from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.model.attribute import TypedValue
 from ashore.model.item import mask
 from ashore.postgres.connect import Conn
@@ -30,7 +32,8 @@ class EntityVerifier:
     """Compares the tables of one entity with their shadows, and witnesses its samples.
 
     `differences` names the first `most` of what differs; `apart` are the DynamoDB keys of those that did not agree when
-    they were read again, all of them if `is_complete`. The connection is in autocommit mode and went through
+    they were read again, all of them if `is_complete`. `standing` are the keys, as JSON, that differ, waived ones among
+    them, each with a digest of both sides. The connection is in autocommit mode and went through
     `ashore.postgres.items.prepare`.
     """
 
@@ -42,7 +45,9 @@ class EntityVerifier:
     patience: Patience = field(default_factory=Patience)
     differences: list[Difference] = field(default_factory=list)
     apart: list[Mapping[str, TypedValue]] = field(default_factory=list)
+    standing: dict[str, bytes] = field(default_factory=dict)
     is_complete: bool = True
+    _waived_rows: set[RowKey] = field(default_factory=set)
 
     def verify(self, conn: Conn) -> EntityReport:
         """Compare all its tables both ways, then let the witness look."""
@@ -91,7 +96,11 @@ class EntityVerifier:
         verdicts = self._judge(conn, pair, sorted({one.parent for one in listed}), self.fetch)
         report.settled += sum(verdict == "agrees" for verdict in verdicts.values())
         report.undecided += sum(verdict == "undecided" for verdict in verdicts.values())
-        remaining = [one for one in listed if verdicts[one.parent] == "differs"]
+        differing = [key for key, verdict in verdicts.items() if verdict == "differs"]
+        waived = self._waived(conn, pair, differing, self.fetch)
+        report.waived += len(waived)
+        self._waived_rows |= waived if pair.actual == self.shadow.targets[self.entity.table.fullname] else set()
+        remaining = [one for one in listed if verdicts[one.parent] == "differs" and one.parent not in waived]
         for one in remaining:
             setattr(report, one.kind, getattr(report, one.kind) + 1)
         more = sum(by_kind(conn, found).values()) - len(listed)
@@ -99,13 +108,28 @@ class EntityVerifier:
         self.is_complete = self.is_complete and not more
         self._name(pair, remaining)
 
-    def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> dict[RowKey, Verdict]:
-        copies = self.entity.copies
-        verdicts: dict[RowKey, Verdict] = {}
+    def _waived(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> set[RowKey]:
+        """Those of some keys that differ as somebody said that they may; the others stand in the way."""
+        waived: set[RowKey] = set()
+        reader = self._reader(pair, fetch)
         for batch in in_batches(keys, _AT_ONCE):
-            reader: Rereader | CopyRereader = self._rereader(fetch)
-            if copies is not None and pair.actual == self.shadow.targets[copies.table.fullname]:
-                reader = CopyRereader(entity=self.entity, table=pair.actual, fetch=fetch, patience=self.patience)
+            for key, sides in reader.sides(conn, batch).items():
+                told = encode({one.name: sides.key[one.name] for one in key_attributes(self.entity)}).decode()
+                if is_waived(conn, self.plan.name, "difference", told, sides.state):
+                    waived.add(key)
+                self.standing[told] = sides.state
+        return waived
+
+    def _reader(self, pair: Pair, fetch: Fetch) -> Rereader | CopyRereader:
+        copies = self.entity.copies
+        if copies is not None and pair.actual == self.shadow.targets[copies.table.fullname]:
+            return CopyRereader(entity=self.entity, table=pair.actual, fetch=fetch, patience=self.patience)
+        return self._rereader(fetch)
+
+    def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> dict[RowKey, Verdict]:
+        verdicts: dict[RowKey, Verdict] = {}
+        reader = self._reader(pair, fetch)
+        for batch in in_batches(keys, _AT_ONCE):
             found = reader.judge(conn, batch)
             verdicts |= found
             apart = reader.item_keys(conn, [key for key, verdict in found.items() if verdict != "agrees"])
@@ -156,6 +180,8 @@ class EntityVerifier:
         if not refuted:
             report.witnessed += 1
             witnessed.add(shape)
+            return
+        if key in self._waived_rows:
             return
         if self.fetch is not None and self._rereader(self.fetch).judge(conn, [key])[key] != "differs":
             report.settled += 1

@@ -34,6 +34,7 @@ class EntityReport:
         expected, actual: Rows of the entity's own table, as the source says now and as PostgreSQL has them.
         missing, extra, different: Keys that do not agree, all tables of the entity together, after re-reading.
         settled: Keys that differed and agreed when both sides were read again.
+        waived: Keys that do not agree, and that somebody waived as they are; not counted as different.
         undecided: Keys that changed while they were read again; neither equal nor different.
         shapes: Sets of attributes and types met; `witnessed_shapes` of them were witnessed.
         witnessed: Items rebuilt from rows and found equal to boto3's reading of them.
@@ -48,6 +49,7 @@ class EntityReport:
     extra: int = 0
     different: int = 0
     settled: int = 0
+    waived: int = 0
     undecided: int = 0
     shapes: int = 0
     witnessed_shapes: int = 0

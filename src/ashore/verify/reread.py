@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from psycopg import sql
 
 from ashore.mapping.copy_text import child_types, entity_types, whole_item
-from ashore.mapping.document import same_plain
-from ashore.mapping.items import from_rows
+from ashore.mapping.document import encode, same_plain
+from ashore.mapping.items import RowNotAnItemError, from_rows
 from ashore.mapping.match import matcher
 from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.rows import Rows
 from ashore.model.attribute import TypedValue
-from ashore.model.item import same_item
+from ashore.model.item import Item, item_digest, same_item
 from ashore.postgres.connect import Conn
 from ashore.postgres.items import RowKey, RowReader
 from ashore.postgres.names import TableName
@@ -97,6 +98,21 @@ class _Seen:
     is_suspect: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What DynamoDB holds under a key, and what PostgreSQL's rows, or its kept copy, say that it holds."""
+
+    key: Mapping[str, TypedValue] = field(repr=False)
+    expected: Item | None = field(repr=False)
+    actual: Item | None = field(repr=False)
+
+    @property
+    def state(self) -> bytes:
+        """A digest of both: of a later difference of the same key it is another."""
+        digests = [b"" if one is None else item_digest(one) for one in (self.expected, self.actual)]
+        return hashlib.blake2b(b"|".join(digests), digest_size=16).digest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rereader:
     """Reads keys again: DynamoDB strongly consistently, then PostgreSQL."""
@@ -124,6 +140,21 @@ class Rereader:
             for key, rows in reader.by_key(conn, keys):
                 item = from_rows(self.entity, rows)
                 found[key] = {name: item[name] for name in names}
+        return found
+
+    def sides(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Sides]:
+        """Both sides of some keys as they are now; a key whose rows are no item is left out."""
+        wanted = self.item_keys(conn, keys)
+        raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(wanted.values()))}
+        actual = dict(self.actual.by_key(conn, list(wanted)))
+        found: dict[RowKey, Sides] = {}
+        for key, item_key in wanted.items():
+            raw, rows = raws.get(_frozen(item_key)), actual.get(key)
+            try:
+                item = None if rows is None else from_rows(self.entity, rows)
+            except RowNotAnItemError:
+                continue
+            found[key] = Sides(item_key, None if raw is None else json.loads(raw), item)
         return found
 
     def _read(
@@ -198,6 +229,13 @@ class CopyRereader:
         }
 
     def _read(self, conn: Conn, keys: Sequence[RowKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
+        for key, sides in self.sides(conn, keys).items():
+            expected, actual = sides.expected, sides.actual
+            agrees = expected is actual if expected is None or actual is None else same_item(expected, actual)
+            yield key, None if expected is None else encode(expected), agrees
+
+    def sides(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Sides]:
+        """Both sides of some keys as they are now."""
         wanted = self.item_keys(conn, keys)
         raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(wanted.values()))}
         columns = ["partition_key", "sort_key"][: len(key_attributes(self.entity))]
@@ -206,12 +244,14 @@ class CopyRereader:
             sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns),
             sql.SQL(", ").join(sql.Placeholder() for _ in columns),
         )
+        found: dict[RowKey, Sides] = {}
         for key, item_key in wanted.items():
             raw = raws.get(_frozen(item_key))
             row = conn.execute(statement, key).fetchone()
-            expected, actual = None if raw is None else json.loads(raw), None if row is None else whole_item(row[0])
-            agrees = expected is actual if expected is None or actual is None else same_item(expected, actual)
-            yield key, raw, agrees
+            found[key] = Sides(
+                item_key, None if raw is None else json.loads(raw), None if row is None else whole_item(row[0])
+            )
+        return found
 
 
 def _wire(kind: str, text: str) -> str:

@@ -14,6 +14,7 @@ from ashore.ledger.errors import WorkerEnded
 from ashore.ledger.marking import want
 from ashore.ledger.passing import moment_ago, passing
 from ashore.ledger.schema import ensure_ledger
+from ashore.ledger.waivers import keep_differences
 from ashore.ledger.work import write_rows
 from ashore.ledger.worker import ChunkDone, Task, UnitDone
 from ashore.mapping.declared import PlanReference
@@ -127,6 +128,7 @@ def run_verify(order: VerifyOrder, emit: Emit = silent) -> VerifyReport:
                     order.on_apart(conn, [*apart.keys, *rejected], apart.is_complete)
                 drop_shadow(conn)
                 loads.advance(conn, record, "done")
+                keep_differences(conn, order.plan.name, order.entities, apart.standing)
                 records.keep_verification(conn, order.plan.name, report.as_json())
     return report
 
@@ -218,9 +220,10 @@ def _read_again(conn: Conn, order: VerifyOrder, record: loads.LoadRecord, shadow
 
 @dataclass(slots=True)
 class _Apart:
-    """The keys that did not agree, as DynamoDB JSON."""
+    """The keys that did not agree, as DynamoDB JSON; those that differ with their entity and a digest of both sides."""
 
     keys: list[bytes] = field(default_factory=list)
+    standing: list[tuple[str, str, bytes]] = field(default_factory=list)
     is_complete: bool = True
 
 
@@ -251,6 +254,7 @@ def _compare(
         reports.append(verifier.verify(conn))
         differences += verifier.differences
         apart.keys += [encode({one.name: key[one.name] for one in key_attributes(entity)}) for key in verifier.apart]
+        apart.standing += [(name, key, state) for key, state in verifier.standing.items()]
         apart.is_complete = apart.is_complete and verifier.is_complete
         emit(StepFinished(step=f"compare {name}", seconds=time.monotonic() - began, finding=None))
     return reports, differences[: order.list_differences], apart
