@@ -95,6 +95,11 @@ def move(place: Place) -> None:
             time.sleep(0.3)
 
 
+def some_time_later() -> None:
+    """An application thinks between its reads and its writes, now and then."""
+    time.sleep(max(0.0, random.uniform(-2.0, _SLOW_SECONDS)))
+
+
 @dataclass
 class Application:
     """Several threads that count on a few accounts, in whichever store they are told to write."""
@@ -111,10 +116,10 @@ class Application:
     """moto checks a condition, and then writes: it does not keep two requests apart, as DynamoDB does."""
 
     def in_dynamodb(self, name: str) -> int | None:
-        """Count one on, some time after it was permitted; None where another thread was faster."""
+        """Count one on; None where another thread was faster."""
         key = {"pk": {"S": f"account|{name}"}, "sk": {"S": "account"}}
         found = self.client.get_item(TableName="world", Key=key, ConsistentRead=True)["Item"]["balance"]["N"]
-        time.sleep(max(0.0, random.uniform(-2.0, _SLOW_SECONDS)))
+        some_time_later()
         try:
             with self.one_by_one:
                 self.client.update_item(
@@ -132,6 +137,7 @@ class Application:
     def in_postgres(self, name: str) -> int | None:
         with psycopg.connect(self.place.dsn) as conn:
             [(found,)] = conn.execute("SELECT balance FROM world.account WHERE account_id = %s", (name,)).fetchall()
+            some_time_later()
             changed = conn.execute(
                 "UPDATE world.account SET balance = %s WHERE account_id = %s AND balance = %s", (found + 1, name, found)
             ).rowcount
