@@ -260,6 +260,23 @@ def test_law_18_a_row_that_dynamodb_cannot_hold_is_named_and_the_others_go_on(wr
     assert written.rows("SELECT count(*) FROM ashore.outbox") == [(0,)]
 
 
+def test_what_the_application_writes_while_its_row_is_put_right_stays(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written.do("UPDATE world.account SET extra = '{}' WHERE account_id = '1'")
+    put = written.store.put
+
+    def put_and_be_overtaken(item: Any) -> float:
+        monkeypatch.undo()
+        written.do("UPDATE world.account SET extra = '{\"nick\": \"x\"}' WHERE account_id = '1'")
+        return put(item)
+
+    monkeypatch.setattr(written.store, "put", put_and_be_overtaken)
+    written.assert_same()
+    assert written.rows("SELECT extra FROM world.account WHERE account_id = '1'") == [({"nick": "x"},)]
+    assert json.loads(written.table.items["account|1", "account"])["nick"] == {"S": "x"}
+
+
 def test_a_row_of_an_older_key_that_got_a_new_one_is_known_by_it_once_dynamodb_has_the_writes_again(
     written: Written,
 ) -> None:

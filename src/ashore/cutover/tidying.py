@@ -30,10 +30,11 @@ _LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', '1s', true)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untidy:
-    """A row of a table, by its primary key as text, and what `extra` and `residue` are to be."""
+    """A row of a table, by its primary key as text: what `extra` and `residue` are, and what they are to be."""
 
     table: str
     key: Mapping[str, str] = field(repr=False)
+    was: Mapping[str, Any] = field(repr=False)
     values: Mapping[str, Any] = field(repr=False)
     ids: tuple[int, ...]
 
@@ -58,6 +59,8 @@ def untidy(entity: EntityPlan, rows: Rows, item: Item, ids: tuple[int, ...]) -> 
 def tidy(conn: Conn, entity: EntityPlan, tables: Mapping[str, TableName], one: Untidy) -> str | None:
     """Let the row say so; return why PostgreSQL refuses it, if it does. The row is noted as any that is written.
 
+    One whose `extra` or `residue` was written since it was read stays as it is: it is noted for that already.
+
     Raises:
         psycopg.errors.LockNotAvailable: Somebody else has the row in hand; try again.
     """
@@ -66,17 +69,24 @@ def tidy(conn: Conn, entity: EntityPlan, tables: Mapping[str, TableName], one: U
         tables[one.table].identifier,
         sql.SQL(", ").join(sql.SQL("{} = %s::jsonb").format(sql.Identifier(name)) for name in one.values),
         sql.SQL(" AND ").join(
-            sql.SQL("{} = %s::{}").format(sql.Identifier(name), type_of(declared, name)) for name in one.key
+            [
+                *(sql.SQL("{} = %s::{}").format(sql.Identifier(name), type_of(declared, name)) for name in one.key),
+                *(sql.SQL("{} IS NOT DISTINCT FROM %s::jsonb").format(sql.Identifier(name)) for name in one.was),
+            ]
         ),
     )
-    values = [None if value is None else encode(value).decode() for value in one.values.values()]
+    arguments = [*map(_text, one.values.values()), *one.key.values(), *map(_text, one.was.values())]
     try:
         with conn.transaction():
             conn.execute(_LOCK_TIMEOUT)
-            conn.execute(statement, [*values, *one.key.values()])
+            conn.execute(statement, arguments)
     except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException) as error:
         return refusal(error)
     return None
+
+
+def _text(document: Any) -> str | None:
+    return None if document is None else encode(document).decode()
 
 
 def _is_suspect(row: Mapping[str, Any]) -> bool:
@@ -100,4 +110,5 @@ def _differing(
 ) -> Iterator[Untidy]:
     values = {name: loaded[name] for name in (EXTRA, RESIDUE) if not same_plain(row[name], loaded[name])}
     if values:
-        yield Untidy(table=table, key={name: as_text(row[name]) for name in key}, values=values, ids=ids)
+        was = {name: row[name] for name in (EXTRA, RESIDUE)}
+        yield Untidy(table=table, key={name: as_text(row[name]) for name in key}, was=was, values=values, ids=ids)
