@@ -116,6 +116,34 @@ def test_a_fence_waits_for_the_longest_validity_that_was_ever_told(conn: Conn) -
     assert fence_seconds(conn, "court") == 30
 
 
+def test_a_longer_validity_counts_until_nobody_can_act_on_it_any_more(conn: Conn) -> None:
+    def pass_by(seconds: float) -> None:
+        conn.execute("UPDATE ashore.crossing SET since = since - %s * interval '1 s'", (seconds,))
+
+    set_validity(conn, "court", 1_000)
+    pass_by(9.0)
+    assert fence_seconds(conn, "court") == 5
+    pass_by(1.5)
+    assert fence_seconds(conn, "court") == 1
+    set_validity(conn, "court", 1_000)
+    assert fence_seconds(conn, "court") == 1, "saying the same again changes nothing"
+    set_validity(conn, "court", 500)
+    assert fence_seconds(conn, "court") == 1, "the five seconds are over, the second is not"
+    pass_by(2.5)
+    assert fence_seconds(conn, "court") == 0.5
+    set_validity(conn, "court", 30_000)
+    assert fence_seconds(conn, "court") == 30
+
+
+def test_a_validity_whose_process_died_before_it_said_since_when_never_lapses(conn: Conn) -> None:
+    set_validity(conn, "court", 1_000)
+    conn.execute("UPDATE ashore.crossing SET since = 'infinity'")
+    assert fence_seconds(conn, "court") == 5
+    set_validity(conn, "court", 1_000)
+    conn.execute("UPDATE ashore.crossing SET since = since - interval '11 s'")
+    assert fence_seconds(conn, "court") == 1
+
+
 def test_a_role_needs_the_function_alone(conn: Conn) -> None:
     conn.execute("DROP ROLE IF EXISTS routes_only")
     conn.execute("CREATE ROLE routes_only")

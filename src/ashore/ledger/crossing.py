@@ -71,16 +71,22 @@ _OPEN: Final = """
       AND coalesce(deadline > clock_timestamp(), true)
 """
 _SET_VALIDITY: Final = """
-    INSERT INTO ashore.crossing AS c (source, validity_ms, longest_validity_ms)
-    VALUES (%(source)s, %(validity)s, greatest(%(validity)s, %(default)s))
+    INSERT INTO ashore.crossing AS c (source, validity_ms, longest_validity_ms, since)
+    VALUES (%(source)s, %(validity)s, greatest(%(validity)s, %(default)s), 'infinity')
     ON CONFLICT (source) DO UPDATE
-    SET validity_ms = excluded.validity_ms, since = clock_timestamp(),
-        longest_validity_ms = greatest(c.longest_validity_ms, excluded.validity_ms)
-    WHERE c.validity_ms <> excluded.validity_ms
+    SET validity_ms = excluded.validity_ms, since = 'infinity', longest_validity_ms = greatest(
+        excluded.validity_ms, c.validity_ms,
+        CASE WHEN c.since + c.longest_validity_ms * interval '2 ms' >= clock_timestamp() THEN c.longest_validity_ms END)
+    WHERE c.validity_ms <> excluded.validity_ms OR c.since = 'infinity'
 """
-_VALIDITY: Final = (
-    "SELECT coalesce(max(longest_validity_ms), %(default)s) FROM ashore.crossing WHERE source = %(source)s"
-)
+_SINCE_NOW: Final = """
+    UPDATE ashore.crossing SET since = clock_timestamp() WHERE source = %(source)s AND since = 'infinity'
+"""
+_VALIDITY: Final = """
+    SELECT coalesce(max(CASE WHEN since + longest_validity_ms * interval '2 ms' >= clock_timestamp()
+                             THEN longest_validity_ms ELSE validity_ms END), %(default)s)
+    FROM ashore.crossing WHERE source = %(source)s
+"""
 
 
 def routes(conn: Conn, source: str) -> dict[str, Route]:
@@ -138,11 +144,20 @@ def return_overdue(conn: Conn, source: str) -> int:
 
 
 def set_validity(conn: Conn, source: str, milliseconds: int) -> None:
-    """Say for how long applications may act on what `routes` tells them from now on."""
-    conn.execute(_SET_VALIDITY, {"source": source, "validity": milliseconds, "default": DEFAULT_VALIDITY_MS})
+    """Say for how long applications may act on what `routes` tells them from now on. Idempotent.
+
+    `conn` is in autocommit mode: that it is so is committed first, and since when is written down after that.
+    """
+    arguments = {"source": source, "validity": milliseconds, "default": DEFAULT_VALIDITY_MS}
+    conn.execute(_SET_VALIDITY, arguments)
+    conn.execute(_SINCE_NOW, arguments)
 
 
 def fence_seconds(conn: Conn, source: str) -> float:
-    """How long after a change of state an application may still act on the earlier one, at most."""
+    """How long after a change of state an application may still act on the earlier one, at most.
+
+    A longer validity than the present one counts until twice its time is over: once for the answers that were given
+    under it, and once as a margin for the clock of a server that failed over.
+    """
     row = one_row(conn.execute(_VALIDITY, {"source": source, "default": DEFAULT_VALIDITY_MS}))
     return int(row[0]) / 1000
