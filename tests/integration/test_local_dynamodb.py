@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
@@ -141,3 +143,35 @@ def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(local.JavaMissing, match="openjdk-17-jre-headless"):
         local.dynamodb_local(tmp_path).__enter__()
+
+
+def test_no_record_of_a_stream_is_passed_by_where_many_write_at_once(moto: Any) -> None:
+    client = moto.client("dynamodb")
+    create(client, "busy")
+    view: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    arn = client.update_table(TableName="busy", StreamSpecification=view)["TableDescription"]["LatestStreamArn"]
+
+    def put(writer: int) -> None:
+        for number in range(50):
+            client.put_item(TableName="busy", Item={"pk": {"S": f"{writer} {number}"}})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(8)))
+    answer = requests_of_stream(moto, arn)
+    numbers = [record["dynamodb"]["SequenceNumber"] for record in answer]
+    assert (400, 400) == (len(numbers), len(set(numbers)))
+
+
+def requests_of_stream(moto: Any, arn: str) -> list[Any]:
+    """Every record of the only shard."""
+    streams = boto3.client(
+        "dynamodbstreams",
+        endpoint_url=moto.endpoint_url,
+        region_name=moto.region,
+        aws_access_key_id=moto.access_key_id,
+        aws_secret_access_key=moto.secret_access_key,
+    )
+    [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    asked: Any = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    found = streams.get_records(ShardIterator=streams.get_shard_iterator(**asked)["ShardIterator"])
+    return list(found["Records"])
