@@ -15,8 +15,9 @@ from ashore.dynamodb.scan import TableSource
 from ashore.ledger.schema import ensure_ledger
 from ashore.local import LocalAws
 from ashore.local.court.items import court_items
-from ashore.local.demo import _for_boto3, reference
-from ashore.mapping.declared import load_plan
+from ashore.local.demo import declarations
+from ashore.local.demo_table import for_boto3
+from ashore.mapping.declared import PlanReference, load_plan
 from ashore.pipeline.load import load, tables_of
 from ashore.pipeline.sync import caught_up, run_worker, stream_source
 from ashore.postgres.connect import connect
@@ -47,7 +48,8 @@ def synced_court(postgres_dsn: str, moto: LocalAws, monkeypatch: pytest.MonkeyPa
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
     for item in court_items(10, 7):
-        client.put_item(TableName="court", Item=_for_boto3({"M": item})["M"])
+        client.put_item(TableName="court", Item=for_boto3({"M": item})["M"])
+    reference = PlanReference(declarations=declarations)
     plan = load_plan(reference)
     source = TableSource(table="court", region=moto.region, endpoint_url=moto.endpoint_url)
     limits = SyncLimits(tend_seconds=0.1, poll_seconds=0.1, margin_seconds=0.2, empty_reads=3)

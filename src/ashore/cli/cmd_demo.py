@@ -1,4 +1,4 @@
-"""`ashore demo`: a court's DynamoDB table crosses into PostgreSQL while it is written to, and is proved equal."""
+"""`ashore demo`: a court's DynamoDB table crosses into PostgreSQL, back and over again while it is written to."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ def demo(
     ] = None,
     debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
 ) -> int:
-    """Watch a DynamoDB table cross into PostgreSQL on this machine, with servers of its own.
+    """Watch a DynamoDB table cross into PostgreSQL, go back, and cross again, on this machine with servers of its own.
 
-    It fills a table with the items of a court, loads it while writers change it, shows what was rejected, syncs until
-    every write has arrived, verifies, and asks three questions. That takes less than a minute and leaves nothing
-    behind. Exit code 0 says that both stores were found equal and that every count is true, 1 that something was not.
+    It fills a table with the items of a court, loads it while writers change it, shows what was rejected, syncs,
+    verifies, cuts two entities over, rolls them back and cuts them over again. Then it proves that every write is in
+    both stores, and asks three questions. That takes less than a minute on a quiet machine and leaves nothing behind.
+    Exit code 0 says that both stores were found equal and that every count is true, 1 that something was not.
 
     Example:  ashore demo --keep
     """

@@ -25,14 +25,22 @@ from ashore.local.demo_events import (
     Filling,
     Loaded,
     Loading,
+    Moved,
+    Moving,
+    Proven,
+    ReadsMoved,
+    Rehearsed,
     RejectsFound,
+    RestorePoint,
     Serving,
     Synced,
     Syncing,
     Verified,
     Verifying,
     WritersBegin,
+    WrittenBack,
 )
+from ashore.local.demo_proof import Proof
 from ashore.observe import events
 from ashore.pipeline.load import LoadOutcome
 from ashore.verify.report import VerifyReport
@@ -44,6 +52,7 @@ _next_steps = (
     ("ashore load --sync", "killed at any instant and started again, it goes on where it was"),
     ("ashore sync run", "captures beside the load, merges, applies; for as long as you like"),
     ("ashore verify", "both ways and exact, with a report that is kept"),
+    ("ashore cutover", "reads, then writes, behind gates; and ashore rollback, the way back"),
 )
 
 
@@ -56,6 +65,7 @@ class DemoScreen:
     _progress: Progress | None = None
     _task: TaskID | None = None
     _steps: int = 0
+    _moves: int = 0
     _answers: int = 0
     _dsn: str = ""
     _psql: str = field(default="psql")
@@ -68,7 +78,8 @@ class DemoScreen:
             ("one DynamoDB table", "bold"),
             " crosses into ",
             ("PostgreSQL", "bold"),
-            " while it is written to.\nIt is proved equal. All happens on this machine, and nothing is left behind.",
+            ", goes back, and crosses again,\nwhile an application writes to it without end. No write is lost."
+            " All happens on this machine.",
         )
         self.console.print(Panel(text, title="[b]ashore demo[/b]", border_style="cyan", padding=(0, 2)))
         try:
@@ -84,12 +95,18 @@ class DemoScreen:
             case Loading(event=told):
                 self._advance("loading", told)
             case Syncing(arrived=arrived, sent=sent):
-                self._bar("syncing writes", arrived, sent)
+                self._bar("writes sent, and records of the stream that were applied", arrived, sent)
             case Verifying(event=told):
                 self._advance("verifying", told)
-            case _:
+            case Moving():
+                self._end_bar()
+                self._doing("holding writes")
+            case Serving() | Filled() | WritersBegin() | Loaded() | RejectsFound() | Synced() | Verified() | Answer():
                 self._end_bar()
                 self._done(event)
+            case _:
+                self._end_bar()
+                self._moved(event)
 
     def _done(
         self, event: Serving | Filled | WritersBegin | Loaded | RejectsFound | Synced | Verified | Answer
@@ -104,14 +121,18 @@ class DemoScreen:
                 text = f"{event.items:,} items in table [b]{event.table}[/b], put by boto3 in {event.seconds:.1f} s"
                 self._step("A court's table", text)
             case WritersBegin(a_second=a_second):
-                text = f"from here on an application puts, updates and deletes, {a_second:.0f} times a second"
-                self._step("Writers", text)
+                self._step("Writers", f"from here on an application writes, {a_second:.0f} times a second, without end")
+                self._say("Before each call it asks [b]ashore.app[/b] which store the call goes to.\n")
             case Loaded(outcome=outcome):
                 self._loaded(outcome)
             case RejectsFound():
                 self._rejected(event)
             case Synced():
-                self._synced(event)
+                text = f"{event.merged:,} changes captured beside the load were merged; now each is applied as it comes"
+                self._step("Sync", text)
+                self._say(
+                    f"The application put {event.put_right} of them right in DynamoDB, and the stream brought them.\n"
+                )
             case Verified(report=report):
                 self._verified(report)
             case Answer():
@@ -119,17 +140,57 @@ class DemoScreen:
             case _:
                 assert_never(event)
 
+    def _moved(self, event: RestorePoint | ReadsMoved | Rehearsed | Moved | WrittenBack | Proven) -> None:
+        match event:
+            case RestorePoint():
+                size = f"{event.bytes / 1e6:.0f} MB in {event.seconds:.1f} s"
+                self._step("Restore points", f"{event.name}, {size};")
+                self._say("point-in-time recovery of the DynamoDB table is on. Both are gates.\n")
+            case ReadsMoved():
+                self._step("Cut over", f"[b]{' and '.join(event.entities)}[/b] cross; all else stays in DynamoDB")
+                self._say(f"[b]reads[/b]      {event.gates} gates open. Calls that only read go to PostgreSQL.")
+            case Rehearsed():
+                self._say(
+                    f"[b]rehearsal[/b]  Holds nothing. Predicts that writes will be held for {event.seconds:.1f} s."
+                )
+            case Moved(to="postgres"):
+                if self._moves:
+                    self._step("Cut over again", "after a fresh verification, as one of the gates asks for")
+                self._say(f"[b]writes[/b]     {event.gates} gates open. {_held(event)}, now taken by PostgreSQL.")
+                self._say(f"           {_waited(event)}")
+            case Moved():
+                self._step(
+                    "Roll back",
+                    f"{event.gates} gates open. {_held(event)}, now taken by DynamoDB, which has all",
+                )
+                self._say(f"{_waited(event)}\n")
+            case WrittenBack():
+                waiting = f", {event.waiting} wait for their turn" if event.waiting else ""
+                self._say(
+                    f"[b]way back[/b]   {event.items:,} rows written since became items in DynamoDB again{waiting}.\n"
+                )
+            case Proven(proof=proof):
+                self._proven(proof)
+            case _:
+                assert_never(event)
+        if isinstance(event, Moved):
+            self._moves += 1
+
     def finish(self, report: DemoReport) -> None:
         """Print what came of it, and what to do next."""
         if report.untrue:
             lines = "\n".join(f"[red]✗[/red] {line}" for line in report.untrue)
             self.console.print(Panel(lines, title="[b red]These numbers do not add up[/b red]", border_style="red"))
             return
+        written = report.proof.written
+        held = max(one.held_seconds for one in report.moves)
         done = Text.assemble(
             ("✓ ", "bold green"),
-            f"{report.synced.written.sent:,} writes sent, {report.synced.records:,} found. {report.items:,} items, ",
+            f"{written.sent:,} writes sent, {report.proof.in_postgres.writes:,} found in each store. ",
             ("0 differences", "bold"),
-            f". {report.seconds:.0f} s in all.\n",
+            f" on either side.\n  Over, back and over again, writes were held for {held:.1f} s at most.\n",
+            f"  The longest pause that a writer saw, from beginning to end: {written.longest_seconds:.1f} s.\n",
+            f"  {report.seconds:.0f} s in all.\n",
         )
         steps = Table.grid(padding=(0, 3))
         for command, what in _next_steps:
@@ -146,6 +207,15 @@ class DemoScreen:
         self._steps += 1
         line = f"[bold cyan]{self._steps}[/]  [b]{name}[/b]  {text}"
         self.console.print(line, highlight=False)
+
+    def _say(self, text: str) -> None:
+        self.console.print(Padding(text, (0, 0, 0, 4), expand=False), highlight=False)
+
+    def _doing(self, what: str) -> None:
+        if self.console.is_terminal:
+            self._progress = Progress(TextColumn("   [dim]{task.description} …"), console=self.console, transient=True)
+            self._progress.start()
+            self._progress.add_task(what)
 
     def _indented(self, table: Table) -> None:
         self.console.print(Padding(table, (1, 0, 1, 4), expand=False))
@@ -209,36 +279,50 @@ class DemoScreen:
             )
         self._indented(table)
 
-    def _synced(self, synced: Synced) -> None:
-        written = synced.written
-        text = (
-            f"{synced.merged:,} changes captured beside the load were merged; from then on each is applied as it comes"
-        )
-        self._step("Sync", text)
+    def _proven(self, proof: Proof) -> None:
+        written, rows, items = proof.written, proof.in_postgres, proof.in_dynamodb
+        self._step("Proof", "the writers stop, the last write arrives, and both stores are read whole")
         kinds = ", ".join(f"{written.kinds[kind]:,} {kind}s" for kind in ("put", "update", "delete"))
-        table = _table("", "expected", "found")
-        table.add_row(f"writes sent: {kinds}", _number(written.sent), _number(synced.records))
-        last = "keys whose row has their last write"
-        table.add_row(last, _number(len(written.standing)), _number(synced.found))
-        table.add_row(f"rows that have an older one, or that of {written.gone} deleted keys", "0", str(synced.strange))
+        table = _table("", "sent", "in PostgreSQL", "in DynamoDB")
+        table.add_row(f"writes: {kinds}", *map(_number, (written.sent, rows.writes, items.writes)))
+        last = "records that bear their last write"
+        table.add_row(last, *map(_number, (len(written.standing), rows.records, items.records)))
+        table.add_row(
+            "records that bear another, or were deleted",
+            "0",
+            str(rows.strange),
+            str(items.strange),
+        )
         self._indented(table)
-        arrived = f"The last one arrived within [b]{synced.seconds:.1f} s[/b]."
-        self.console.print(f"   Each write has a number of its own, found by SQL. {arrived}\n", highlight=False)
+        self._say(
+            f"{written.sent_to('dynamodb'):,} were taken by DynamoDB, {written.sent_to('postgres'):,} by PostgreSQL;"
+            f" each has a number, and each record counts its own."
+        )
+        self._say(
+            f"{sum(written.read_back.values()):,} times a writer read its own last write back,"
+            f" wherever reads were then: {written.stale} times it found another."
+        )
+        style = "green" if proof.differences == 0 else "red"
+        self._say(
+            f"{proof.compared:,} items as boto3 reads them, against what the rows rebuild:"
+            f" [{style} bold]{proof.differences} differences[/].\n"
+        )
 
     def _verified(self, report: VerifyReport) -> None:
         sums = {
             name: sum(getattr(entity, name) for entity in report.entities)
-            for name in ("expected", "actual", "missing", "extra", "different", "witnessed", "refuted")
+            for name in ("actual", "missing", "extra", "different", "settled", "witnessed", "refuted")
         }
-        self._step("Verify", f"a fresh Scan against the rows, both ways, in {report.seconds:.1f} s")
+        self._step("Verify", f"a fresh Scan against the rows, both ways, while writes go on, in {report.seconds:.1f} s")
         style = "green" if report.total_differences == 0 else "red"
+        missing = ", ".join(f"{sums[name]} {name}" for name in ("missing", "extra", "different"))
         lines = (
-            f"{sums['actual']:,} records of {sums['expected']:,} expected, with their children and copies:",
-            f"{sums['missing']} missing, {sums['extra']} extra, {sums['different']} different.",
-            f"{sums['witnessed']:,} items rebuilt from their rows, against what boto3 reads: {sums['refuted']} differ.",
+            f"{sums['actual']:,} records: {missing}.",
+            f"{sums['settled']} of them were being written, and agreed when they were read again.",
+            f"{sums['witnessed']:,} items of all shapes, rebuilt and read by boto3: {sums['refuted']} differ.",
             f"[{style} bold]{report.total_differences} differences[/], as of {report.ended_at:%Y-%m-%d %H:%M:%S} UTC.",
         )
-        self.console.print(Padding("\n".join(lines), (1, 0, 1, 4)), highlight=False)
+        self.console.print(Padding("\n".join(lines), (0, 0, 1, 4), expand=False), highlight=False)
 
     def _answer(self, answer: Answer) -> None:
         if self._answers == 0:
@@ -257,6 +341,14 @@ class DemoScreen:
         self._indented(table)
         took = f"[b]{answer.milliseconds:.1f} ms[/b]. [dim]In DynamoDB:[/] {question.in_dynamodb}."
         self.console.print(f"    {took}\n", highlight=False)
+
+
+def _held(event: Moved) -> str:
+    return f"[b]Held for {event.held_seconds:.1f} s[/b]"
+
+
+def _waited(event: Moved) -> str:
+    return f"The longest that a writer waited: [b]{event.longest_seconds:.1f} s[/b]. No write failed."
 
 
 def _table(*columns: str, numbers: Collection[str] | None = None) -> Table:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from ashore.observe.events import Event, SyncMerged
+from ashore.pipeline.reverse import WriteBack
 from ashore.pipeline.sync import caught_up, run_worker
 from ashore.postgres.connect import Conn
 from ashore.sync.order import SyncOrder
@@ -21,10 +22,11 @@ _RECORDS: Final = "SELECT coalesce(sum(records), 0)::bigint FROM ashore.shard WH
 class BackgroundWorker(threading.Thread):
     """Works from the beginning of its context to the end. What ends it early is raised by whoever waits for it."""
 
-    def __init__(self, order: SyncOrder) -> None:
+    def __init__(self, order: SyncOrder, write_back: WriteBack | None = None) -> None:
         super().__init__(name="ashore sync worker", daemon=True)
         self.merged = 0
         self._order = order
+        self._write_back = write_back
         self._over = threading.Event()
         self._error: BaseException | None = None
 
@@ -46,7 +48,7 @@ class BackgroundWorker(threading.Thread):
     def run(self) -> None:
         """Work until the context ends."""
         try:
-            run_worker(self._order, self._over, emit=self._hear)
+            run_worker(self._order, self._over, emit=self._hear, write_back=self._write_back)
         except BaseException as error:  # noqa: BLE001 (it is raised again in the thread that waits)
             self._error = error
 
@@ -63,6 +65,10 @@ class BackgroundWorker(threading.Thread):
         """Let it work for a while."""
         until = time.monotonic() + seconds
         self._wait(conn, lambda: time.monotonic() >= until, meanwhile)
+
+    def wait_for(self, conn: Conn, is_done: Callable[[], bool], *, meanwhile: Callable[[int], None]) -> None:
+        """Let it work until `is_done` says so."""
+        self._wait(conn, is_done, meanwhile)
 
     def _wait(self, conn: Conn, is_done: Callable[[], bool], meanwhile: Callable[[int], None]) -> None:
         while True:

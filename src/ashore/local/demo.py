@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import os
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
-from ashore.dynamodb.scan import TableSource
+from ashore.app import Routes
+from ashore.config.settings import load_settings
+from ashore.ledger import crossing, outbox
 from ashore.ledger.schema import ensure_ledger
-from ashore.local.background import BackgroundWorker, records_committed
+from ashore.local import demo_moves
+from ashore.local.background import BackgroundWorker
 from ashore.local.court.awkward import expected_rejected
 from ashore.local.court.items import court_items
 from ashore.local.court.questions import Question, questions
@@ -20,10 +23,10 @@ from ashore.local.demo_events import (
     Answer,
     DemoEvent,
     DemoReport,
-    Filled,
-    Filling,
     Loaded,
     Loading,
+    Moved,
+    Proven,
     RejectedLine,
     RejectsFound,
     Serving,
@@ -32,43 +35,41 @@ from ashore.local.demo_events import (
     Verified,
     Verifying,
     WritersBegin,
+    WrittenBack,
 )
+from ashore.local.demo_moves import ENTITIES, Moves
+from ashore.local.demo_proof import Proof, prove
+from ashore.local.demo_table import fill, nothing_but, put_right, switch_recovery_on, table_name
 from ashore.local.dynamodb import LocalAws, moto_server
-from ashore.local.postgres import embedded_postgres
-from ashore.local.traffic import WRITES_A_SECOND, Writers, numbers_in_rows
-from ashore.mapping.declared import PlanReference, load_plan
+from ashore.local.postgres import LocalPostgres, embedded_postgres
+from ashore.local.traffic import WRITE_SECONDS, Application, Writers, application_client
 from ashore.mapping.plan import Plan
 from ashore.mapping.reasons import explanations
-from ashore.model.attribute import TypedValue
 from ashore.model.item import Item
 from ashore.pipeline.load import LoadOutcome, load, tables_of
-from ashore.pipeline.sync import stream_source
+from ashore.pipeline.project import Project, open_project
+from ashore.pipeline.sync import sync_order, table_source, write_back
 from ashore.pipeline.verify import verify
 from ashore.postgres.connect import Conn, connect
-from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.order import SyncLimits
 from ashore.sync.start import ensure_stream
 from ashore.verify.report import VerifyReport
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-reference: Final = PlanReference(declarations="ashore.local.court.declaration:court")
-table_name: Final = "court"
-some_cases: Final = 210
+declarations: Final = "ashore.local.court.declaration:court"
+some_cases: Final = 120
 some_seed: Final = 7
 _WRITING_SECONDS: Final = 2.0
-"""How long the writers go on after the load was merged: what they write then is applied as it comes."""
-_ARRIVAL_SECONDS: Final = 30.0
-"""A write that has not arrived by then is lost, and told as such."""
+"""How long the writers go on between two steps, so that there is something to bring over."""
 _LIMITS: Final = SyncLimits(tend_seconds=0.2, poll_seconds=0.2, margin_seconds=1.0, empty_reads=3)
 """There is one clock here, so the margin between clocks may be small."""
-_put_at_once: Final = 25
-"""Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
+_VERIFICATIONS: Final = 3
+"""How often a verification is made that found keys which kept changing."""
 
 _REJECTED = """
     SELECT entity, reason, attribute, min(detail), count(*) FROM ashore.rejected_item
     GROUP BY entity, reason, attribute ORDER BY entity NULLS LAST, reason
 """
+_STILL_REJECTED = "SELECT count(*) FROM ashore.rejected_item WHERE entity = ANY(%s)"
 
 
 def run_demo(
@@ -78,11 +79,12 @@ def run_demo(
     seed: int = some_seed,
     before_end: Callable[[], None] = lambda: None,
 ) -> DemoReport:
-    """Start PostgreSQL and DynamoDB on this machine, fill a table, load and sync it while it is written to, verify it,
-    and ask three questions.
+    """Start PostgreSQL and DynamoDB on this machine, fill a table, and take it across while it is written to: load,
+    sync, verify, cut over, roll back, cut over again. Then prove both stores equal, and ask three questions.
 
-    All is done as by `ashore load --sync`, `ashore sync run` and `ashore verify`. Nothing is left behind: neither
-    servers nor files. The court's items depend on `cases` and `seed` alone.
+    All is done as by `ashore load --sync`, `sync run`, `verify`, `cutover` and `rollback`, and no gate is passed by.
+    The writers ask `ashore.app`, as an application would. Nothing is left behind: neither servers nor files. The
+    court's items depend on `cases` and `seed` alone.
 
     Args:
         emit: Hears of each step as it happens.
@@ -92,11 +94,16 @@ def run_demo(
 
     Raises:
         LocalServerError: A server cannot be used on this machine.
-        AshoreError: As of the load and the verification.
+        AshoreError: As of the load, the verification and the cutover.
     """
     began = time.monotonic()
-    plan = load_plan(reference)
-    with embedded_postgres() as postgres, moto_server() as aws, _nothing_but(aws):
+    with (
+        embedded_postgres() as postgres,
+        moto_server() as aws,
+        nothing_but(aws),
+        tempfile.TemporaryDirectory(prefix="ashore-demo-") as folder,
+        connect(postgres.dsn, application_name="ashore demo", autocommit=True) as conn,
+    ):
         emit(
             Serving(
                 postgres=postgres.version,
@@ -107,210 +114,227 @@ def run_demo(
             )
         )
         items = list(court_items(cases, seed))
-        _fill(aws.client("dynamodb"), items, emit)
-        source = TableSource(table=table_name, region=aws.region, endpoint_url=aws.endpoint_url)
-        order = SyncOrder(
-            dsn=postgres.dsn, plan=plan, source=stream_source(source), fetch=source.get_items, limits=_LIMITS
-        )
-        good = items[: -sum(expected_rejected.values())]  # the awkward ones are the last
-        writers = Writers(aws.client("dynamodb"), table_name, good, count=len(items), seed=seed)
-        with connect(postgres.dsn, application_name="ashore demo", autocommit=True) as conn:
-            _begin(conn, plan, order)
-            with BackgroundWorker(order) as worker, _stopped(writers):
-                writers.start()
-                emit(WritersBegin(WRITES_A_SECOND))
-                outcome = load(
-                    plan=plan,
-                    reference=reference,
-                    source=source,
-                    dsn=postgres.dsn,
-                    workers=1,
-                    is_captured=True,
-                    emit=lambda event: emit(Loading(event)),
-                )
-                emit(Loaded(outcome))
-                rejected = _rejected(conn)
-                emit(RejectsFound(rejected))
-                synced = _sync(conn, worker, writers, emit)
-                emit(synced)
-                verified = verify(
-                    plan=plan,
-                    reference=reference,
-                    source=source,
-                    dsn=postgres.dsn,
-                    workers=1,
-                    witness_all=True,
-                    emit=lambda event: emit(Verifying(event)),
-                )
-                emit(Verified(verified))
-            answers = []
-            for question in questions:
-                answers.append(_ask(conn, question))
-                emit(answers[-1])
-        report = DemoReport(
-            items=synced.written.items,
-            outcome=outcome,
-            synced=synced,
-            rejected=rejected,
-            verified=verified,
-            answers=tuple(answers),
-            untrue=tuple(_untrue(synced, outcome, rejected, verified)),
-            seconds=time.monotonic() - began,
-        )
+        flags = {
+            "declarations": declarations,
+            "postgres": postgres.dsn,
+            "table": table_name,
+            "region": aws.region,
+            "endpoint_url": aws.endpoint_url,
+            "markers": True,
+        }
+        project = open_project(load_settings(Path(folder), environment=None, flags=flags, environ={}))
+        demo = _Demo(postgres=postgres, aws=aws, conn=conn, project=project, items=items, emit=emit)
+        report = demo.run(seed, began)
         before_end()
         return report
 
 
-@contextmanager
-def _nothing_but(aws: LocalAws) -> Iterator[None]:
-    """Point AWS's settings of this process, and of those that it starts, at the local server and nothing else."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ |= {
-        **aws.environment,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Demo:
+    postgres: LocalPostgres
+    aws: LocalAws
+    conn: Conn
+    project: Project
+    items: Sequence[Item]
+    emit: Callable[[DemoEvent], None]
 
-
-@contextmanager
-def _stopped(writers: Writers) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if writers.is_alive():
-            writers.stop()
-
-
-def _begin(conn: Conn, plan: Plan, order: SyncOrder) -> None:
-    """Every shard is in the ledger before the first write and before the load."""
-    ensure_ledger(conn)
-    names = {name: [str(table) for table in tables_of(conn, one).values()] for name, one in plan.entities.items()}
-    ensure_stream(conn, plan, order.source, names)
-
-
-def _sync(conn: Conn, worker: BackgroundWorker, writers: Writers, emit: Callable[[DemoEvent], None]) -> Synced:
-    def tell(arrived: int) -> None:
-        emit(Syncing(arrived=arrived, sent=max(arrived, writers.sent)))
-
-    worker.wait_until_syncing(conn, meanwhile=tell)
-    worker.wait(conn, _WRITING_SECONDS, meanwhile=tell)
-    written = writers.stop()
-    ended_at = time.time()
-    while records_committed(conn, worker.source) < written.sent and time.time() < ended_at + _ARRIVAL_SECONDS:
-        time.sleep(0.01)
-    seconds = time.time() - ended_at
-    worker.wait_until_caught_up(conn, ended_at, meanwhile=tell)
-    numbers = Counter(numbers_in_rows(conn))
-    found = sum(numbers[number] == 1 for number in written.standing)
-    return Synced(
-        written=written,
-        records=records_committed(conn, worker.source),
-        merged=worker.merged,
-        found=found,
-        strange=numbers.total() - found,
-        seconds=seconds,
-    )
-
-
-def _fill(client: DynamoDBClient, items: Sequence[Item], emit: Callable[[DemoEvent], None]) -> None:
-    began = time.monotonic()
-    client.create_table(
-        TableName=table_name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    for start in range(0, len(items), _put_at_once):
-        batch = items[start : start + _put_at_once]
-        client.batch_write_item(
-            RequestItems={table_name: [{"PutRequest": {"Item": _for_boto3({"M": item})["M"]}} for item in batch]}
+    def run(self, seed: int, began: float) -> DemoReport:
+        """Everything from the empty table to the answers."""
+        conn, plan = self.conn, self.project.plan
+        order = sync_order(self.project, limits=_LIMITS)
+        self._begin(order.plan)
+        fill(self.aws.client("dynamodb"), self.items, self.emit)
+        switch_recovery_on(self.aws.client("dynamodb"))
+        names = {name: [str(one) for one in tables_of(conn, entity).values()] for name, entity in plan.entities.items()}
+        ensure_stream(conn, plan, order.source, names)
+        with BackgroundWorker(order, write_back(self.project)) as worker, self._writing(seed) as writers:
+            self.emit(WritersBegin(writers.a_second))
+            outcome = load(
+                plan=plan,
+                reference=self.project.reference,
+                source=table_source(self.project),
+                dsn=self.project.dsn,
+                workers=1,
+                is_captured=True,
+                emit=lambda event: self.emit(Loading(event)),
+            )
+            demo_moves.let_role_write(conn)
+            self.emit(Loaded(outcome))
+            rejected = self._rejected()
+            synced, fewer = self._sync(worker, writers)
+            verified = [self._verify()]
+            with demo_moves.backed_up(self.postgres) as restore_point:
+                self.emit(restore_point)
+                moves = Moves(project=self.project, restore_point=restore_point, writers=writers, emit=self.emit)
+                moves.reads()
+                rehearsed = moves.rehearse()
+                moved = [moves.writes()]
+                self._write_in_postgres(worker, writers)
+                moved.append(moves.back())
+                self._write_on(worker, writers)
+                verified.append(self._verify())
+                moved.append(moves.writes())
+                self._write_in_postgres(worker, writers)
+            proof = self._prove(worker, writers)
+        answers = tuple(self._ask(question) for question in questions)
+        return DemoReport(
+            items=proof.items,
+            outcome=outcome,
+            synced=synced,
+            rejected=rejected,
+            verified=tuple(verified),
+            rehearsed=rehearsed,
+            moves=tuple(moved),
+            proof=proof,
+            answers=answers,
+            untrue=tuple(untrue(len(self.items) - fewer, outcome, rejected, verified, moved, proof)),
+            seconds=time.monotonic() - began,
         )
-        emit(Filling(items=start + len(batch), of=len(items)))
-    client.update_table(
-        TableName=table_name, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-    )
-    emit(Filled(table=table_name, items=len(items), seconds=time.monotonic() - began))
 
+    def _begin(self, plan: Plan) -> None:
+        """A ledger, what applications may act on for how long, and a role for the application."""
+        ensure_ledger(self.conn)
+        crossing.set_validity(self.conn, plan.name, round(demo_moves.VALIDITY_SECONDS * 1000))
+        demo_moves.make_role(self.conn)
 
-def _for_boto3(value: TypedValue) -> dict[str, Any]:
-    """A typed value as boto3 takes it: binary as bytes, not as the base64 that is on the wire."""
-    for kind, content in value.items():
-        match kind:
-            case "B":
-                return {kind: base64.b64decode(content)}
-            case "BS":
-                return {kind: [base64.b64decode(member) for member in content]}
-            case "M":
-                return {kind: {name: _for_boto3(member) for name, member in content.items()}}
-            case "L":
-                return {kind: [_for_boto3(member) for member in content]}
-    return dict(value)
+    @contextmanager
+    def _writing(self, seed: int) -> Iterator[Writers]:
+        dsn = self.postgres.dsn_of("postgres", user=demo_moves.ROLE)
+        good = self.items[: -sum(expected_rejected.values())]  # the awkward ones are the last
+        with Routes(self.project.plan.name, dsn, write_seconds=WRITE_SECONDS) as routes:
+            writers = Writers(
+                Application(routes=routes, client=application_client, table=table_name, dsn=dsn), good, seed=seed
+            )
+            writers.start()
+            try:
+                yield writers
+            finally:
+                writers.end()
 
-
-def _rejected(conn: Conn) -> tuple[RejectedLine, ...]:
-    return tuple(
-        RejectedLine(
-            entity=entity,
-            reason=reason,
-            attribute=attribute,
-            detail=detail or explanations.get(reason, ""),
-            items=items,
+    def _rejected(self) -> tuple[RejectedLine, ...]:
+        lines = tuple(
+            RejectedLine(
+                entity=entity,
+                reason=reason,
+                attribute=attribute,
+                detail=detail or explanations.get(reason, ""),
+                items=items,
+            )
+            for entity, reason, attribute, detail, items in self.conn.execute(_REJECTED)
         )
-        for entity, reason, attribute, detail, items in conn.execute(_REJECTED)
-    )
+        self.emit(RejectsFound(lines))
+        return lines
 
+    def _sync(self, worker: BackgroundWorker, writers: Writers) -> tuple[Synced, int]:
+        """Merge what was captured; let the application put right what was rejected of the entities that will move."""
 
-def _ask(conn: Conn, question: Question) -> Answer:
-    began = time.perf_counter()
-    cursor = conn.execute(question.sql)
-    rows = cursor.fetchall()
-    milliseconds = (time.perf_counter() - began) * 1000
-    return Answer(
-        question=question,
-        columns=tuple(column.name for column in cursor.description or ()),
-        rows=tuple(tuple(_text(value) for value in row) for row in rows),
-        milliseconds=milliseconds,
-    )
+        def tell(arrived: int) -> None:
+            self.emit(Syncing(arrived=arrived, sent=max(arrived, writers.sent)))
+
+        def nothing_is_rejected() -> bool:
+            row = self.conn.execute(_STILL_REJECTED, (list(ENTITIES),)).fetchone()
+            return row == (0,)
+
+        worker.wait_until_syncing(self.conn, meanwhile=tell)
+        awkward = self.items[-sum(expected_rejected.values()) :]
+        corrected, fewer = put_right(self.aws.client("dynamodb"), awkward)
+        worker.wait_for(self.conn, nothing_is_rejected, meanwhile=tell)
+        synced = Synced(merged=worker.merged, put_right=corrected)
+        self.emit(synced)
+        return synced, fewer
+
+    def _verify(self) -> VerifyReport:
+        """As `ashore verify`, while the writers write."""
+        for left in reversed(range(_VERIFICATIONS)):
+            report = verify(
+                plan=self.project.plan,
+                reference=self.project.reference,
+                source=table_source(self.project),
+                dsn=self.project.dsn,
+                workers=1,
+                emit=lambda event: self.emit(Verifying(event)),
+            )
+            if not report.undecided or not left:
+                self.emit(Verified(report))
+                return report
+        raise AssertionError(_VERIFICATIONS)
+
+    def _write_on(self, worker: BackgroundWorker, writers: Writers) -> None:
+        """Let the writers write for a while where the writes are now."""
+
+        def tell(arrived: int) -> None:
+            self.emit(Syncing(arrived=arrived, sent=max(arrived, writers.sent)))
+
+        worker.wait(self.conn, _WRITING_SECONDS, meanwhile=tell)
+
+    def _write_in_postgres(self, worker: BackgroundWorker, writers: Writers) -> None:
+        """The same while the writes are in PostgreSQL: the worker brings them back."""
+        self._write_on(worker, writers)
+        standing = outbox.standing(self.conn, self.project.plan.name)
+        self.emit(WrittenBack(items=standing.written + standing.removed, waiting=standing.entries))
+
+    def _prove(self, worker: BackgroundWorker, writers: Writers) -> Proof:
+        written = writers.stop()
+        name = self.project.plan.name
+        moment = time.time()
+        worker.wait_for(self.conn, lambda: not outbox.standing(self.conn, name).entries, meanwhile=lambda _: None)
+        worker.wait_until_caught_up(self.conn, moment, meanwhile=lambda _: None)
+        proof = prove(self.conn, self.aws.client("dynamodb"), self.project.plan, written)
+        self.emit(Proven(proof))
+        return proof
+
+    def _ask(self, question: Question) -> Answer:
+        began = time.perf_counter()
+        cursor = self.conn.execute(question.sql)
+        rows = cursor.fetchall()
+        milliseconds = (time.perf_counter() - began) * 1000
+        answer = Answer(
+            question=question,
+            columns=tuple(column.name for column in cursor.description or ()),
+            rows=tuple(tuple(_text(value) for value in row) for row in rows),
+            milliseconds=milliseconds,
+        )
+        self.emit(answer)
+        return answer
 
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _untrue(
-    synced: Synced, outcome: LoadOutcome, rejected: Sequence[RejectedLine], verified: VerifyReport
-) -> Iterator[str]:  # fmt: skip
+def untrue(
+    items: int,
+    outcome: LoadOutcome,
+    rejected: Sequence[RejectedLine],
+    verified: Sequence[VerifyReport],
+    moved: Sequence[Moved],
+    proof: Proof,
+) -> Iterator[str]:
+    """Which numbers do not add up, in words. `items` were in the table before the writers changed their number."""
     counted = sum(count.items for count in outcome.report.counts)
     kept: dict[tuple[str | None, str], int] = {}
     for line in rejected:
         kept[line.entity, line.reason] = kept.get((line.entity, line.reason), 0) + line.items
-    written = synced.written
-    claims: Mapping[str, tuple[object, object]] = {
+    written = proof.written
+    claims: dict[str, tuple[object, object]] = {
         "items counted by the load": (outcome.report.items, counted),
-        "items read by the verification": (written.items, verified.items),
         "rejected items, by entity and reason": (dict(expected_rejected), kept),
-        "kinds of writes": ({"put", "update", "delete"}, set(written.kinds)),
-        "writes that the stream brought": (written.sent, synced.records),
-        "keys whose row bears the number of their last write": (len(written.standing), synced.found),
-        "rows that bear a number that is not the last of their key": (0, synced.strange),
-        "differences between DynamoDB and PostgreSQL": (0, verified.total_differences),
-        "keys that kept changing": (0, verified.undecided),
         "findings of the load": (0, len(outcome.report.findings)),
+        "differences that the verifications found": ([0] * len(verified), [one.total_differences for one in verified]),
+        "keys that kept changing": ([0] * len(verified), [one.undecided for one in verified]),
+        "where the writes moved": (["postgres", "dynamodb", "postgres"], [one.to for one in moved]),
+        "kinds of writes": ({"put", "update", "delete"}, {kind for kind, number in written.kinds.items() if number}),
+        "stores that took writes": ({"dynamodb", "postgres"}, {one.store for one in written.times}),
+        "readings of a writer's own last write that found another": (0, written.stale),
+        "items in the table": (items + written.items, proof.items),
+        "differences between DynamoDB and PostgreSQL": (0, proof.differences),
     }
+    for store, found in (("PostgreSQL", proof.in_postgres), ("DynamoDB", proof.in_dynamodb)):
+        claims |= {
+            f"writes found in {store}": (written.sent, found.writes),
+            f"records in {store} that bear their last write": (len(written.standing), found.records),
+            f"records in {store} that bear another": (0, found.strange),
+        }
     for what, (expected, actual) in claims.items():
         if expected != actual:
             yield f"{what}: expected {expected}, found {actual}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ashore.local.court.questions import Question
-from ashore.local.traffic import Written
 from ashore.observe.events import Event
 from ashore.pipeline.load import LoadOutcome
 from ashore.verify.report import VerifyReport
+
+if TYPE_CHECKING:
+    from ashore.local.demo_proof import Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class RejectsFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Syncing:
-    """So many of the writes so far have arrived."""
+    """So many records of the stream have been committed; the writers have sent so many writes."""
 
     arrived: int
     sent: int
@@ -90,32 +92,14 @@ class Syncing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """All writes have arrived.
+    """The captured changes are merged, and from now on each change is applied as it comes.
 
-    `records` is the ledger's count of the stream's records, `merged` how many of the captured changes were merged.
-    `found` of `written.standing` are the numbers that exactly one row bears, and `strange` counts numbers of rows that
-    are not the last of their key, or that two rows bear. `seconds` passed from the last write until all had arrived.
+    `merged` changes were captured beside the load. `put_right` items that were rejected have been corrected by the
+    application, and the stream has brought that; nothing of the entities that are about to move is rejected any more.
     """
 
-    written: Written
-    records: int
     merged: int
-    found: int
-    strange: int
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        kinds = {f"{kind}s": number for kind, number in sorted(self.written.kinds.items())}
-        sent = {"sent": self.written.sent, **kinds, "standing": len(self.written.standing), "gone": self.written.gone}
-        return {
-            **sent,
-            "records": self.records,
-            "merged": self.merged,
-            "found": self.found,
-            "strange": self.strange,
-            "seconds": round(self.seconds, 2),
-        }
+    put_right: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +126,77 @@ class Answer:
     milliseconds: float
 
 
+Store = Literal["dynamodb", "postgres"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePoint:
+    """PostgreSQL could be restored to this: what it is, and its size in bytes."""
+
+    name: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadsMoved:
+    """Calls that only read go to PostgreSQL now."""
+
+    entities: tuple[str, ...]
+    gates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """A rehearsal predicts for how long a cutover will hold the writes."""
+
+    seconds: float
+    passed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """The writes are about to move to a store; `gates` are open, by their names."""
+
+    to: Store
+    gates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The writes are in a store now.
+
+    They were held for `held_seconds`, and `longest_seconds` is the longest that a write took meanwhile, as the writers
+    see it. `passed` says how it is known that the stream was read past the fence.
+    """
+
+    to: Store
+    gates: int
+    held_seconds: float
+    longest_seconds: float
+    passed: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        seconds = {name: round(getattr(self, name), 3) for name in ("held_seconds", "longest_seconds")}
+        return {**asdict(self), **seconds}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenBack:
+    """So many items were put or deleted so far for what was written in PostgreSQL; `waiting` rows wait for it."""
+
+    items: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The writers have stopped, all has arrived, and both stores were read whole."""
+
+    proof: Proof
+
+
 DemoEvent = (
     Serving
     | Filling
@@ -154,13 +209,20 @@ DemoEvent = (
     | Synced
     | Verifying
     | Verified
+    | RestorePoint
+    | ReadsMoved
+    | Rehearsed
+    | Moving
+    | Moved
+    | WrittenBack
+    | Proven
     | Answer
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """What the demo did; `items` are those of the table in the end.
+    """What the demo did; `items` are those of the table in the end, `verified` the verifications in turn.
 
     `untrue` says, one by one, which numbers do not add up; none should.
     """
@@ -169,7 +231,10 @@ class DemoReport:
     outcome: LoadOutcome
     synced: Synced
     rejected: tuple[RejectedLine, ...]
-    verified: VerifyReport
+    verified: tuple[VerifyReport, ...]
+    rehearsed: Rehearsed
+    moves: tuple[Moved, ...]
+    proof: Proof
     answers: tuple[Answer, ...]
     untrue: tuple[str, ...]
     seconds: float
@@ -180,8 +245,12 @@ class DemoReport:
             "items": self.items,
             "load": self.outcome.as_json(),
             "rejected": [asdict(line) for line in self.rejected],
-            "writes": self.synced.as_json(),
-            "verify": self.verified.as_json(),
+            "synced": asdict(self.synced),
+            "verify": [one.as_json() for one in self.verified],
+            "rehearsed": {"seconds": round(self.rehearsed.seconds, 3), "passed": self.rehearsed.passed},
+            "moves": [one.as_json() for one in self.moves],
+            "writes": self.proof.written.as_json(),
+            "proof": self.proof.as_json(),
             "answers": [
                 {"question": one.question.title, "sql": one.question.sql, "columns": one.columns, "rows": one.rows}
                 | {"milliseconds": round(one.milliseconds, 2)}
