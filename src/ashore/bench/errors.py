@@ -38,3 +38,24 @@ class RowsNotSeen(AshoreError):
 
     def hint(self) -> str:
         return "if the worker's traceback stands above, it says why; else this is a bug of ours: please report it"
+
+
+@dataclass(eq=False, kw_only=True)
+class DynamoDBRefuses(AshoreError):
+    """A benchmark could not work with the DynamoDB that it was pointed at."""
+
+    where: str
+    operation: str
+    reason: str
+
+    code: ClassVar[str] = "ASH951"
+    exit_code = 2
+
+    def what(self) -> str:
+        return f"DynamoDB ({self.where}) refused {self.operation}: {self.reason}"
+
+    def hint(self) -> str:
+        return (
+            "see that the endpoint, the region and the credentials are right, and that these may create, fill, query"
+            " and delete a table whose name begins with ashore-bench-"
+        )

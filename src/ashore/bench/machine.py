@@ -15,13 +15,13 @@ from ashore.local.postgres import LocalPostgres
 _packages: Final = ("msgspec", "psycopg", "isal", "sqlalchemy")
 
 
-def versions(server: LocalPostgres) -> dict[str, str]:
-    """The versions of all that takes part."""
+def versions(server: LocalPostgres | str) -> dict[str, str]:
+    """The versions of all that takes part; of a server that is not this machine's own, its version is handed over."""
     return {
         "ashore": ashore.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        "postgres": server.version,
+        "postgres": server if isinstance(server, str) else server.version,
         **{name: importlib.metadata.version(name) for name in _packages},
     }
 

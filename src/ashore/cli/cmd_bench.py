@@ -1,4 +1,4 @@
-"""`ashore bench load | scan | query | sync | connect | assess`: figures of this machine, each with its limit."""
+"""`ashore bench …`: figures of this machine, each with its limit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from rich.table import Table
 from ashore.bench.assess import measure_assess
 from ashore.bench.assess_gold import measure
 from ashore.bench.connect import measure_connect
+from ashore.bench.cutover import measure_cutover
 from ashore.bench.figures import LoadFigures
+from ashore.bench.latency_plot import latency_plot
+from ashore.bench.load_test import Size, Where, measure_app
 from ashore.bench.loads import LoadBench
 from ashore.bench.profiles import ProfileName, profiles
 from ashore.bench.query import QueryFigures, measure_queries
 from ashore.bench.sync import measure_sync
 from ashore.cli import options, output
+from ashore.cli.bench_screen import show_app, show_cutover
 from ashore.local.styles import styles
 
 app = typer.Typer(
@@ -164,6 +168,90 @@ def connect(
     output.say(f"checkout, query, return: {found.overhead_ratio} of psycopg's own pool")
     _show_where(found.versions, found.machine)
     return 0
+
+
+@app.command(epilog="Example:  ashore bench cutover --json")
+def cutover(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    writers: Annotated[int, typer.Option("--writers", min=1, help="How many threads write.")] = 20,
+    a_second: Annotated[
+        float, typer.Option("--writes", min=1, metavar="N", help="How many writes they send a second, all together.")
+    ] = 100.0,
+    rounds: Rounds = 5,
+    validity: Annotated[
+        float,
+        typer.Option(
+            "--validity", metavar="SECONDS", min=1.5, help="How long the application may act on what it was told."
+        ),
+    ] = 2.0,
+    lag_seconds: Annotated[
+        float, typer.Option("--lag-seconds", min=0, help="For how long to measure lags of reverse sync.")
+    ] = 20.0,
+    cases: Annotated[int, typer.Option("--cases", min=100, help="How large the court is.")] = 500,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Cut over and roll back under traffic: the pause that writers see, reverse sync, and what `ashore.app` costs.
+
+    The pauses are measured with moto, reverse sync with DynamoDB Local where it is on this machine. In the end every
+    write has to be in both stores, and these have to be equal: the command ends with 1 where they are not.
+    """
+    found = measure_cutover(
+        writers=writers,
+        a_second=a_second,
+        rounds=rounds,
+        validity_seconds=validity,
+        lag_seconds=lag_seconds,
+        cases=cases,
+        tell=_teller(as_json=as_json),
+    )
+    if as_json:
+        output.print_json(found.as_json())
+    else:
+        show_cutover(found)
+    return 1 if found.lost_writes or found.differences else 0
+
+
+@app.command(name="app", epilog="Example:  ashore bench app --plot app.svg")
+def application(  # noqa: PLR0913 (a command's parameters are its options)
+    *,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="URL", help="Of a DynamoDB that runs already.")
+    ] = None,
+    is_aws: Annotated[
+        bool,
+        typer.Option("--aws", help="DynamoDB of AWS itself, with the credentials that boto3 finds. It costs cents."),
+    ] = False,
+    postgres: Annotated[
+        str | None, typer.Option("--postgres", metavar="DSN", help="Of a PostgreSQL that runs already.")
+    ] = None,
+    messages: Annotated[int, typer.Option("--messages", min=200, help="How many messages to begin with.")] = 5_000,
+    calls: Annotated[int, typer.Option("--calls", min=10, help="How many calls of each kind in a round.")] = 400,
+    clients: Annotated[int, typer.Option("--clients", min=1, help="How many clients call at a time.")] = 4,
+    rounds: Rounds = 3,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the figures as SVG.")] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,  # noqa: ARG001 (main looks at it)
+) -> int:
+    """Make the calls of an application on DynamoDB and on PostgreSQL: inbox, thread, message by id, insert, mark read.
+
+    Both do the same, and their answers are compared: the command ends with 1 where one differs. It makes a table and a
+    schema of its own, and removes them. Without options both are servers of this machine, and what stands for DynamoDB
+    is an emulator: then the figures say nothing of how quick DynamoDB is.
+    """
+    if is_aws and endpoint is not None:
+        message = "it is either --aws or --endpoint"
+        raise typer.BadParameter(message)
+    where = Where(endpoint_url=endpoint, is_aws=is_aws, postgres=postgres)
+    size = Size(messages=messages, calls=calls, rounds=rounds, clients=clients)
+    found = measure_app(where, size, tell=_teller(as_json=as_json))
+    if plot is not None:
+        plot.write_text(latency_plot(found), encoding="utf-8")
+    if as_json:
+        output.print_json(found.as_json())
+    else:
+        show_app(found)
+    return 1 if found.answers_different else 0
 
 
 @app.command(epilog="Example:  ashore bench assess --gold")

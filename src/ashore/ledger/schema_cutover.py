@@ -26,7 +26,8 @@ VERSION_3: Final[LiteralString] = """
         CHECK (longest_validity_ms >= validity_ms)
     );
     COMMENT ON COLUMN ashore.crossing.validity_ms IS 'how long an application may act on what ashore.routes told it';
-    COMMENT ON COLUMN ashore.crossing.longest_validity_ms IS 'the longest of before: a fence waits for it until twice its time is over';
+    COMMENT ON COLUMN ashore.crossing.longest_validity_ms IS
+        'the longest of before: a fence waits for it until twice its time is over';
 
     CREATE TABLE ashore.guard (
         source text NOT NULL,
