@@ -13,7 +13,7 @@ from ashore.observe.events import SyncBatch, SyncMerged, SyncTended
 from ashore.observe.metrics import WorkerMetrics
 from ashore.pipeline.metrics import LedgerMetrics, families
 from ashore.pipeline.project import Project
-from ashore.pipeline.status import EntityStatus, ShardStatus, Status, SyncStatus
+from ashore.pipeline.status import EntityStatus, ShardStatus, Status, SyncStatus, WayBackStatus
 
 AT = "2026-01-02T03:04:05+00:00"
 EVERYTHING = Status(
@@ -47,6 +47,20 @@ EVERYTHING = Status(
     ),
     verified_at=AT,
     verification_is_fresh=True,
+    way_back=WayBackStatus(
+        waiting=40,
+        behind_seconds=3.5,
+        written=6,
+        removed=1,
+        write_units=8.0,
+        refused=(),
+        foreign=2,
+        estimated_units=50.0,
+        estimated_dollars=0.00003,
+        units_per_second=5.0,
+        estimated_seconds=10.0,
+        waited_seconds=1.5,
+    ),
 )
 
 
@@ -105,6 +119,14 @@ def test_each_metric_has_the_number_of_the_status() -> None:
         ("ashore_parked_changes", "b"): 0,
         ("ashore_verified_timestamp_seconds",): 1767323045,
         ("ashore_verification_fresh",): 1,
+        ("ashore_reverse_waiting_rows",): 40,
+        ("ashore_reverse_behind_seconds",): 3.5,
+        ("ashore_reverse_waiting_units",): 50,
+        ("ashore_reverse_waiting_dollars",): 0.00003,
+        ("ashore_reverse_cap_units_per_second",): 5,
+        ("ashore_reverse_write_units_total",): 8,
+        ("ashore_reverse_waited_seconds_total",): 1.5,
+        ("ashore_foreign_writes",): 2,
         ("ashore_sync_state", "running"): 0,
         ("ashore_sync_state", "paused"): 1,
         ("ashore_sync_state", "stopped"): 0,
