@@ -112,8 +112,6 @@ class Application:
     stores: Counter[str] = field(default_factory=Counter)
     failures: list[BaseException] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
-    one_by_one: threading.Lock = field(default_factory=threading.Lock)
-    """moto checks a condition, and then writes: it does not keep two requests apart, as DynamoDB does."""
 
     def in_dynamodb(self, name: str) -> int | None:
         """Count one on; None where another thread was faster."""
@@ -121,14 +119,13 @@ class Application:
         found = self.client.get_item(TableName="world", Key=key, ConsistentRead=True)["Item"]["balance"]["N"]
         some_time_later()
         try:
-            with self.one_by_one:
-                self.client.update_item(
-                    TableName="world",
-                    Key=key,
-                    UpdateExpression="SET balance = :new",
-                    ConditionExpression="balance = :old",
-                    ExpressionAttributeValues={":old": {"N": found}, ":new": {"N": str(int(found) + 1)}},
-                )
+            self.client.update_item(
+                TableName="world",
+                Key=key,
+                UpdateExpression="SET balance = :new",
+                ConditionExpression="balance = :old",
+                ExpressionAttributeValues={":old": {"N": found}, ":new": {"N": str(int(found) + 1)}},
+            )
         except self.client.exceptions.ConditionalCheckFailedException:
             return None
         self.stores["dynamodb"] += 1
