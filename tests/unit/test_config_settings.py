@@ -188,3 +188,29 @@ def test_settings_hide_the_password_wherever_they_are_printed(tmp_path: Path) ->
     assert "sesame" not in repr(found)
     assert found.settings.postgres is not None
     assert "sesame" in found.settings.postgres.reveal()
+
+
+def test_opensearch_is_asked_over_tls_unless_it_is_this_machine(tmp_path: Path) -> None:
+    assert "unencrypted" in told(resolved(tmp_path, GOOD + 'opensearch = "http://search.example.com"\n'))
+    for address in ("https://search.example.com", "http://localhost:9200", "http://127.0.0.1:9200"):
+        assert told(resolved(tmp_path, f'{GOOD}opensearch = "{address}"\n')) == ""
+
+
+def test_a_login_to_opensearch_is_in_no_output_and_excludes_a_signature(tmp_path: Path) -> None:
+    text = GOOD + 'opensearch = "https://search.example.com"\nopensearch_login_env = "SEARCH_LOGIN"\n'
+    found = resolved(tmp_path, text, environ={"SEARCH_LOGIN": "ann:hunter2"})
+    search = found.settings.search
+    assert search is not None
+    assert search.login is not None
+    assert search.login.reveal() == "ann:hunter2"
+    assert "hunter2" not in repr(found)
+    assert told(resolved(tmp_path, text)) == "", "only commands that feed mind that the variable is not set"
+    assert "user:password" in told(resolved(tmp_path, text, environ={"SEARCH_LOGIN": "hunter2"}))
+    both = told(resolved(tmp_path, text + "opensearch_iam = true\n"))
+    assert "opensearch_iam and opensearch_login_env are both given" in both
+
+
+def test_a_password_in_the_address_of_opensearch_is_refused_and_not_shown(tmp_path: Path) -> None:
+    said = told(resolved(tmp_path, GOOD + 'opensearch = "https://ann:hunter2@search.example.com"\n'))
+    assert "must not hold a user or a password" in said
+    assert "hunter2" not in said

@@ -14,6 +14,7 @@ from ashore.observe.metrics import WorkerMetrics
 from ashore.pipeline.metrics import LedgerMetrics, families
 from ashore.pipeline.project import Project
 from ashore.pipeline.status import EntityStatus, ShardStatus, Status, SyncStatus, WayBackStatus
+from ashore.pipeline.status_feed import FeedStatus
 
 AT = "2026-01-02T03:04:05+00:00"
 EVERYTHING = Status(
@@ -60,6 +61,17 @@ EVERYTHING = Status(
         units_per_second=5.0,
         estimated_seconds=10.0,
         waited_seconds=1.5,
+    ),
+    feed=FeedStatus(
+        entities=(),
+        waiting=11,
+        behind_seconds=1.5,
+        indexed=100,
+        deleted=10,
+        is_fed=True,
+        refused=(),
+        refused_entries=2,
+        others=1,
     ),
 )
 
@@ -144,6 +156,13 @@ def test_each_metric_has_the_number_of_the_status() -> None:
         ("ashore_sync_shard_records_total", "s2"): 0,
         ("ashore_sync_shard_owned", "s1"): 1,
         ("ashore_sync_shard_owned", "s2"): 0,
+        ("ashore_feed_lag_seconds",): 1.5,
+        ("ashore_feed_waiting",): 11,
+        ("ashore_feed_refused",): 2,
+        ("ashore_feed_owned",): 1,
+        ("ashore_feed_versions_of_others",): 1,
+        ("ashore_feed_documents_total", "index"): 100,
+        ("ashore_feed_documents_total", "delete"): 10,
     } == found
 
 

@@ -17,6 +17,7 @@ from ashore.cli import (
     cmd_config,
     cmd_connect,
     cmd_cutover,
+    cmd_index,
     cmd_load,
     cmd_local,
     cmd_policy,
@@ -70,6 +71,7 @@ cmd_sync.register(app)
 cmd_verify.register(app)
 cmd_cutover.register(app)
 cmd_waive.register(app)
+cmd_index.register(app)
 cmd_rejects.register(app)
 cmd_status.register(app)
 cmd_config.register(app)

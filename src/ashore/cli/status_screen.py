@@ -14,7 +14,15 @@ from rich.text import Text
 
 from ashore.cli.output import duration, size, table
 from ashore.pipeline.gaps import GapStatus
-from ashore.pipeline.status import LoadStatus, MarkingStatus, ShardStatus, Status, SyncStatus, WayBackStatus
+from ashore.pipeline.status import (
+    LoadStatus,
+    MarkingStatus,
+    ShardStatus,
+    Status,
+    SyncStatus,
+    WayBackStatus,
+)
+from ashore.pipeline.status_feed import FeedStatus
 
 _MOST_SHARDS: Final = 20
 _LEAST_SHARDS: Final = 3
@@ -29,6 +37,8 @@ def shown(found: Status, *, most_shards: int = _MOST_SHARDS) -> Group:
         parts += [Text(), *_sync(found.sync, most_shards)]
     if found.way_back is not None:
         parts += [Text(), *_way_back(found.way_back)]
+    if found.feed is not None:
+        parts += [Text(), *_feed(found.feed)]
     if found.shadow_reads:
         parts += [Text(), _shadow_reads(found)]
     if found.verified_at is not None:
@@ -168,6 +178,25 @@ def _cost(found: WayBackStatus) -> str:
         return f"{waits}; no cap: see `ashore sync limit`"
     at_most = f"at most {found.units_per_second:,g} a second, {duration(found.estimated_seconds)}"
     return f"{waits}; {at_most}; {duration(found.waited_seconds)} waited for the cap so far"
+
+
+def _feed(found: FeedStatus) -> list[RenderableType]:
+    done = f"{found.indexed:,} documents written and {found.deleted:,} deleted"
+    lines = [f"To OpenSearch: {found.waiting:,} rows wait, {duration(found.behind_seconds)} behind; {done}"]
+    if not found.is_fed:
+        lines.append("nobody feeds: start `ashore index run`")
+    for one in found.entities:
+        state = "every document was made by this feed" if one.is_complete else "not rebuilt since the feed was begun"
+        rebuilding = (
+            "" if one.rebuilding is None else f"; {one.rebuilding} is being rebuilt, {one.rows_read:,} rows read"
+        )
+        lines.append(f"  {one.entity} to {one.index}: {state}{rebuilding}")
+    lines += [f"refused: {one}" for one in found.refused]
+    if found.others:
+        lines.append(
+            f"another feed wrote {found.others:,} documents since: switch it off, and run `ashore index rebuild`"
+        )
+    return [Text(line) for line in lines]
 
 
 def _gap(gap: GapStatus) -> str:

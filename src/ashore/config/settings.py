@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from ashore.config import values
 from ashore.config.layers import File, Layer, did_you_mean, read_file, read_flags, read_variables
-from ashore.config.secret import Dsn
+from ashore.config.secret import Dsn, Secret
 from ashore.errors import Problem, SettingsError
 
 Need = Literal["declarations", "postgres", "source"]
+_loopback: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 everything: Final[frozenset[Need]] = frozenset({"declarations", "postgres", "source"})
 
 
@@ -42,6 +44,20 @@ class Aws:
     region: str | None
     profile: str | None
     endpoint_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which OpenSearch is fed, and who asks it: signed with AWS credentials, with `login` (user:password), or nobody.
+
+    `login` is None too while the variable `login_env` is not set, which only commands that feed mind.
+    """
+
+    endpoint: str
+    is_signed: bool
+    login_env: str | None
+    login: Secret | None
+    ca_file: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +95,7 @@ class Settings:
     marker_writes: int
     marker_write_units: float
     write_back_units: float | None
+    search: Search | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +211,34 @@ class _Resolver:
             marker_writes=self._take("marker_writes"),
             marker_write_units=self._take("marker_write_units"),
             write_back_units=self._take("write_back_units"),
+            search=self._search(),
+        )
+
+    def _search(self) -> Search | None:
+        endpoint: str | None = self._take("opensearch")
+        is_signed, variable = bool(self._take("opensearch_iam")), self._take("opensearch_login_env")
+        ca_file: str | None = self._take("opensearch_ca_file")
+        if endpoint is None:
+            return None
+        where = self._shown["opensearch"].origin
+        parts = urlsplit(endpoint)
+        if parts.scheme == "http" and parts.hostname not in _loopback:
+            what = "items would go to OpenSearch unencrypted"
+            self._problems.append(Problem(where=where, what=what, hint="begin its address with https://"))
+        if is_signed and variable is not None:
+            what = "opensearch_iam and opensearch_login_env are both given"
+            places = " and ".join(self._shown[name].origin for name in ("opensearch_iam", "opensearch_login_env"))
+            self._problems.append(Problem(where=places, what=what, hint="give one of them"))
+        login = self._environ.get(variable) if variable is not None else None
+        if login is not None and ":" not in login:
+            what = f"the environment variable {variable} is not of the form user:password"
+            self._problems.append(Problem(where=str(variable), what=what, hint="set it to user:password"))
+        return Search(
+            endpoint=endpoint,
+            is_signed=is_signed,
+            login_env=variable,
+            login=None if login is None else Secret(login),
+            ca_file=None if ca_file is None else self._folder / ca_file,
         )
 
     def _declarations(self, file: File) -> str | None:

@@ -114,6 +114,18 @@ class Values(BaseModel):
         default=None,
         description="The most write units a second that writing back to DynamoDB takes, all workers together.",
     )
+    opensearch: Annotated[Text, BeforeValidator(_endpoint)] | None = Field(
+        default=None, description="The OpenSearch domain to feed, such as `https://search.example.com`."
+    )
+    opensearch_iam: bool | None = Field(
+        default=None, description="Whether requests to OpenSearch are signed with AWS credentials (SigV4)."
+    )
+    opensearch_login_env: Text | None = Field(
+        default=None, description="The name of an environment variable that holds `user:password` for OpenSearch."
+    )
+    opensearch_ca_file: Text | None = Field(
+        default=None, description="A file of certificates that OpenSearch's is verified with; by default certifi's."
+    )
 
 
 defaults: Final = Values(

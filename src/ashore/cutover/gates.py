@@ -13,7 +13,7 @@ from psycopg import sql
 from ashore.cutover import way_back
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
-from ashore.ledger import crossing, freshness, leases, outbox, streams, taken_off, waivers
+from ashore.ledger import crossing, feeds, freshness, leases, outbox, streams, taken_off, waivers
 from ashore.postgres.connect import Conn, one_row
 
 MOST_LAG_SECONDS: Final = 60.0
@@ -113,12 +113,12 @@ def writes_gates(conn: Conn, one: Crossing, conditions: Conditions) -> list[Gate
 
 def return_gates(conn: Conn, one: Crossing) -> list[Gate]:
     """What has to hold before writes go back to DynamoDB."""
-    return [_state(conn, one, ("writing",)), *_stream(conn, one), *_written_back(conn, one)]
+    return [_state(conn, one, ("writing",)), *_stream(conn, one), *_written_back(conn, one), *_not_fed(conn, one)]
 
 
 def retire_gates(conn: Conn, one: Crossing) -> list[Gate]:
     """What has to hold before the way back is closed for good."""
-    return [_state(conn, one, ("writing",)), *_written_back(conn, one)]
+    return [_state(conn, one, ("writing",)), *_written_back(conn, one), *_fed(conn, one)]
 
 
 def _state(conn: Conn, one: Crossing, expected: tuple[str, ...]) -> Gate:
@@ -286,6 +286,34 @@ def _at_the_cap(standing: outbox.Standing) -> str:
         f"; about {standing.estimated_units:,.0f} write units, which take {standing.estimated_seconds:,.0f} s"
         f" at the cap of {standing.units_per_second:,g} a second"
     )
+
+
+def _not_fed(conn: Conn, one: Crossing) -> Iterator[Gate]:
+    """One feed at a time: after the way back it is the earlier one, which reads the table's stream."""
+    fed = sorted(feeds.feeds(conn, one.source).keys() & set(one.entities))
+    if fed or _searched(one):
+        yield Gate(
+            name="feed of OpenSearch",
+            is_open=not fed,
+            found=f"Ashore feeds an index with {', '.join(fed)}" if fed else "Ashore feeds no index of these",
+            way="run `ashore index end`, and switch the old feed on again",
+        )
+
+
+def _fed(conn: Conn, one: Crossing) -> Iterator[Gate]:
+    """What is not written back any more does not reach an index that is fed from the table's stream."""
+    missing = sorted(_searched(one) - feeds.feeds(conn, one.source).keys())
+    if _searched(one):
+        yield Gate(
+            name="feed of OpenSearch",
+            is_open=not missing,
+            found=f"nobody would feed {', '.join(missing)}" if missing else "Ashore feeds every index that is declared",
+            way="run `ashore index begin`, or take `search` out of the declaration",
+        )
+
+
+def _searched(one: Crossing) -> set[str]:
+    return {name for name in one.entities if one.plan.entities[name].search is not None}
 
 
 def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:

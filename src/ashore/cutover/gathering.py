@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from ashore.cutover.tidying import Untidy, untidy
-from ashore.cutover.written_keys import Earlier, earlier_rows, link_of
 from ashore.ledger.outbox import Entry
+from ashore.ledger.written_keys import Earlier, earlier_rows, link_of
 from ashore.mapping.items import RowNotAnItemError, from_rows, item_key
 from ashore.mapping.plan import EntityPlan, key_attributes
 from ashore.mapping.rebuilt import Changed, Kept, copies_of, mirror_of

@@ -45,8 +45,12 @@ _NO_TRUNCATE: Final = """
 """
 
 
-def install(conn: Conn, source: str, plan: EntityPlan, tables: Mapping[str, TableName]) -> None:
+def install(
+    conn: Conn, source: str, plan: EntityPlan, tables: Mapping[str, TableName], *, to_write_back: bool = True
+) -> None:
     """Let every row that is written in the entity's tables be noted from now on. The caller's transaction.
+
+    Without `to_write_back` what is noted is for the feed of OpenSearch alone.
 
     Idempotent. Takes a SHARE ROW EXCLUSIVE lock on each table: writers that are under way end first.
     """
@@ -54,7 +58,7 @@ def install(conn: Conn, source: str, plan: EntityPlan, tables: Mapping[str, Tabl
         table = tables[fullname]
         for event in _events:
             function = sql.Identifier("ashore", _name(table, event))
-            body = _body(source, plan.name, event, parts)
+            body = _body(source, plan.name, event, parts, to_write_back=to_write_back)
             conn.execute(sql.SQL(_FUNCTION).format(function=function, body=sql.Literal(body.as_string(conn))))
             conn.execute(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
             conn.execute(
@@ -135,7 +139,7 @@ def _parts(plan: EntityPlan) -> dict[str, _Part]:
     return parts
 
 
-def _body(source: str, entity: str, event: _Event, part: _Part) -> sql.Composed:
+def _body(source: str, entity: str, event: _Event, part: _Part, *, to_write_back: bool) -> sql.Composed:
     """One entry for each row: for one that was there before with what its key was, for a new key without."""
     old, new = _old(part, event), _select("ashore_new", part, _child(part))
     written: sql.Composable = {"INSERT": new, "DELETE": old}.get(event, old)
@@ -144,9 +148,9 @@ def _body(source: str, entity: str, event: _Event, part: _Part) -> sql.Composed:
             "{0} UNION ALL SELECT * FROM ({1}) AS n WHERE NOT EXISTS (SELECT FROM ({0}) AS o WHERE o.key = n.key)"
         ).format(old, new)
     return sql.SQL(
-        "BEGIN INSERT INTO ashore.outbox (source, entity, key, was)"
-        " SELECT DISTINCT {}, {}, w.key, w.was FROM ({}) AS w; RETURN NULL; END"
-    ).format(sql.Literal(source), sql.Literal(entity), written)
+        "BEGIN INSERT INTO ashore.outbox (source, entity, key, was, back)"
+        " SELECT DISTINCT {}, {}, w.key, w.was, {} FROM ({}) AS w; RETURN NULL; END"
+    ).format(sql.Literal(source), sql.Literal(entity), sql.Literal(to_write_back), written)
 
 
 def _select(table: str, part: _Part, was: sql.Composable) -> sql.Composed:

@@ -13,7 +13,7 @@ from typing import Final
 from psycopg import sql
 
 from ashore.cutover import foreign_keys, guard, noting
-from ashore.ledger import crossing, loads, outbox, pending, records, waivers
+from ashore.ledger import crossing, feeds, loads, outbox, pending, records, waivers
 from ashore.ledger.crossing import HeldState
 from ashore.ledger.passing import passing
 from ashore.mapping.plan import Plan
@@ -144,6 +144,8 @@ def to_syncing(conn: Conn, one: Crossing, fence: datetime) -> str:
         loads.lock_states(conn, one.source, exclusively=True)
         by = _passed(conn, one, fence)
         assert_written_back(conn, one)
+        if fed := sorted(feeds.feeds(conn, one.source).keys() & set(one.entities)):
+            raise NotYet(f"Ashore feeds an index with {', '.join(fed)}")
         foreign, _ = waivers.count_obstacles(conn, one.source, "foreign", one.entities)
         if foreign:
             raise NotYet(f"{foreign:,} writes of others in DynamoDB are not decided on")

@@ -37,12 +37,30 @@ _LIMIT: Final = """
 _LEAVE: Final = "UPDATE ashore.reverse SET owner = NULL WHERE source = %(source)s AND owner = %(owner)s"
 _ENTRIES: Final = """
     SELECT id, entity, key, was FROM ashore.outbox o
-    WHERE source = %(source)s AND (refused IS NULL OR EXISTS (
+    WHERE source = %(source)s AND back AND (refused IS NULL OR EXISTS (
         SELECT FROM ashore.outbox n WHERE n.source = o.source AND n.entity = o.entity AND n.key = o.key
-          AND n.refused IS NULL))
+          AND n.back AND n.refused IS NULL))
     ORDER BY id LIMIT %(most)s
 """
 _DELETE: Final = "DELETE FROM ashore.outbox WHERE source = %(source)s AND id = ANY(%(ids)s)"
+_LOCK_FED: Final = "SELECT entity FROM ashore.feed WHERE source = %(source)s FOR KEY SHARE"
+_LOCK: Final = "SELECT FROM ashore.outbox WHERE source = %(source)s AND id = ANY(%(ids)s) ORDER BY id FOR UPDATE"
+_LEAVE_TO_FEED: Final = """
+    UPDATE ashore.outbox SET back = false, refused = NULL
+    WHERE source = %(source)s AND id = ANY(%(ids)s) AND NOT fed AND entity = ANY(%(fed)s)
+"""
+_DELETE_FED: Final = """
+    DELETE FROM ashore.outbox
+    WHERE source = %(source)s AND id = ANY(%(ids)s) AND (fed OR entity <> ALL(%(fed)s))
+"""
+_LET_GO: Final = """
+    UPDATE ashore.outbox SET back = false, refused = NULL
+    WHERE source = %(source)s AND entity = ANY(%(entities)s) AND back
+"""
+_DELETE_LET_GO: Final = """
+    DELETE FROM ashore.outbox o WHERE source = %(source)s AND entity = ANY(%(entities)s) AND NOT back
+    AND (fed OR NOT EXISTS (SELECT FROM ashore.feed f WHERE f.source = o.source AND f.entity = o.entity))
+"""
 _REFUSE: Final = """
     UPDATE ashore.outbox o SET refused = r.reason
     FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS r(id, reason) WHERE o.id = r.id AND o.source = %(source)s
@@ -51,14 +69,15 @@ _ACCOUNT: Final = """
     UPDATE ashore.reverse SET written = written + %(written)s, removed = removed + %(removed)s,
         write_units = write_units + %(units)s, owed_units = owed_units + %(units)s,
         acknowledged = acknowledged + %(entries)s, waited_seconds = waited_seconds + %(waited)s,
-        passed_at = CASE WHEN EXISTS (SELECT FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL)
+        passed_at = CASE WHEN EXISTS (SELECT FROM ashore.outbox
+                                      WHERE source = %(source)s AND back AND refused IS NOT NULL)
                          THEN passed_at ELSE greatest(passed_at, %(passed_at)s) END
     WHERE source = %(source)s AND owner = %(owner)s AND fence = %(fence)s AND lease_until > clock_timestamp()
 """
 _STANDING: Final = """
-    SELECT (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s) AS entries,
-           (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND refused IS NOT NULL) AS refused,
-           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s AND NOT (refused IS NOT NULL
+    SELECT (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND back) AS entries,
+           (SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND back AND refused IS NOT NULL) AS refused,
+           (SELECT min(at) FROM ashore.outbox WHERE source = %(source)s AND back AND NOT (refused IS NOT NULL
                 AND ashore.is_waived(source, 'refused', to_jsonb(key)::text, convert_to(id::text, 'UTF8')))) AS oldest,
            r.owner, r.passed_at, coalesce(r.written, 0) AS written, coalesce(r.removed, 0) AS removed,
            coalesce(r.write_units, 0) AS write_units, clock_timestamp() AS now,
@@ -73,13 +92,13 @@ _ASK: Final = """
     INSERT INTO ashore.outbox (source, entity, key, was) VALUES (%(source)s, %(entity)s, %(key)s, %(was)s)
 """
 _OF_ENTITIES: Final = """
-    SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)
+    SELECT count(*) FROM ashore.outbox WHERE source = %(source)s AND back AND entity = ANY(%(entities)s)
       AND NOT (refused IS NOT NULL AND ashore.is_waived(
           source, 'refused', to_jsonb(key)::text, convert_to(id::text, 'UTF8')))
 """
 _FORGET: Final = "DELETE FROM ashore.outbox WHERE source = %(source)s AND entity = ANY(%(entities)s)"
 _REFUSED: Final = """
-    SELECT entity, key, max(refused) AS reason FROM ashore.outbox WHERE source = %s AND refused IS NOT NULL
+    SELECT entity, key, max(refused) AS reason FROM ashore.outbox WHERE source = %s AND back AND refused IS NOT NULL
     GROUP BY entity, key ORDER BY entity, key LIMIT 100
 """
 
@@ -219,8 +238,26 @@ def ask(conn: Conn, source: str, entity: str, key: Sequence[str], was: Mapping[s
 
 
 def acknowledge(conn: Conn, source: str, ids: Sequence[int]) -> None:
-    """Delete exactly these entries: what they ask for is in DynamoDB."""
-    conn.execute(_DELETE, {"source": source, "ids": list(ids)})
+    """Be through with exactly these entries: what they ask for is in DynamoDB. The caller's transaction.
+
+    Those of entities that are fed to OpenSearch stay until the feed is through with them, too.
+    """
+    arguments: dict[str, Any] = {"source": source, "ids": list(ids)}
+    fed = [entity for (entity,) in conn.execute(_LOCK_FED, arguments)]
+    if not fed:
+        conn.execute(_DELETE, arguments)
+        return
+    arguments["fed"] = fed
+    conn.execute(_LOCK, arguments)
+    conn.execute(_LEAVE_TO_FEED, arguments)
+    conn.execute(_DELETE_FED, arguments)
+
+
+def let_go(conn: Conn, source: str, entities: Sequence[str]) -> None:
+    """Write nothing of these entities back any more. The caller's transaction, in which they retire."""
+    arguments = {"source": source, "entities": list(entities)}
+    conn.execute(_LET_GO, arguments)
+    conn.execute(_DELETE_LET_GO, arguments)
 
 
 def refuse(conn: Conn, source: str, reasons: dict[int, str]) -> None:

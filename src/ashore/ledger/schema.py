@@ -7,6 +7,7 @@ from typing import Final, LiteralString
 from ashore.errors import Problem
 from ashore.ledger.errors import LedgerTooNew
 from ashore.ledger.schema_cutover import VERSION_3
+from ashore.ledger.schema_feed import VERSION_5
 from ashore.ledger.schema_shadow import SHADOW_READS
 from ashore.ledger.schema_sync import FRESHNESS, VERSION_2
 from ashore.ledger.schema_way_back import WAY_BACK
@@ -140,7 +141,13 @@ _VERSION_1: Final[LiteralString] = """
         detail jsonb NOT NULL
     );
 """
-_upgrades: Final[tuple[LiteralString, ...]] = (_VERSION_1, VERSION_2 + FRESHNESS, VERSION_3 + SHADOW_READS, WAY_BACK)
+_upgrades: Final[tuple[LiteralString, ...]] = (
+    _VERSION_1,
+    VERSION_2 + FRESHNESS,
+    VERSION_3 + SHADOW_READS,
+    WAY_BACK,
+    VERSION_5,
+)
 version: Final = len(_upgrades)
 
 _IS_THERE = "SELECT to_regclass('ashore.version') IS NOT NULL"

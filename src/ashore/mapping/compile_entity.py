@@ -67,6 +67,7 @@ class EntityCompiler:
         if entity.ttl is not None and not any(column.path == (entity.ttl,) for column in record.columns):
             self.refuse(f"ttl attribute {entity.ttl!r} has no column", "add one, or map it with `attributes`")
         self._check_expired()
+        self._check_search()
         if self.problems:
             return None
         return EntityPlan(
@@ -82,7 +83,22 @@ class EntityCompiler:
             ttl=entity.ttl,
             expired="mark" if isinstance(entity.expired, sa.Column) else entity.expired,
             expired_column=entity.expired.name if isinstance(entity.expired, sa.Column) else None,
+            search=entity.search,
         )
+
+    def _check_search(self) -> None:
+        search = self.entity.search
+        if search is None:
+            return
+        if not search.index or set(search.index) & set(' "*+/\\|?#<>,') or search.index != search.index.lower():
+            self.refuse(
+                f"search index {search.index!r} is no name of an index", "use lower-case letters, digits, - and _"
+            )
+        functions: tuple[Any, ...] = (search.id, search.document)
+        if not all(map(callable, functions)):
+            self.refuse("`id` and `document` of search are not both functions", "give a function for each")
+        if search.item not in {"plain", "dynamodb"}:
+            self.refuse(f"search item={search.item!r} is no form", 'say "plain" or "dynamodb"')
 
     def _check_expired(self) -> None:
         expired = self.entity.expired

@@ -5,7 +5,7 @@ A declaration is data. `Source.compile` checks it whole and turns it into a `Pla
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -170,6 +170,25 @@ class Mirror:
     attributes: Mapping[str, str | Maybe] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What items are in an index of OpenSearch: one item, with its children, is one document.
+
+    Args:
+        index: The index, or an alias that has one index to write to. Ashore makes none.
+        id: From the item's key attributes to the document's id. Different items must give different ids, for ever.
+        document: From the item to the document, made of what JSON can hold; None where the index is to have none. It
+            is called again and again for the same item, also for one that was not changed.
+        item: How `id` and `document` get attributes: "plain" as boto3's resources give them (text, Decimal, set, …),
+            "dynamodb" as a stream's record has them (``{"S": "text"}``).
+    """
+
+    index: str
+    id: Callable[[dict[str, Any]], str]
+    document: Callable[[dict[str, Any]], Mapping[str, Any] | None]
+    item: Literal["plain", "dynamodb"] = "plain"
+
+
 class Entity:
     """Items of one kind, and the table that they become.
 
@@ -189,6 +208,7 @@ class Entity:
         expired: What a sync does when DynamoDB deletes an expired item: "apply" deletes the row as well, "ignore" keeps
             it, a column of timestamps keeps it and notes when (no item fills that column).
         only_in_postgres: Columns that no item fills.
+        search: What the items are in an index of OpenSearch, for `ashore index` to feed.
     """
 
     def __init__(  # noqa: PLR0913 (a declaration is named arguments)
@@ -207,6 +227,7 @@ class Entity:
         ttl: str | None = None,
         expired: Literal["apply", "ignore"] | sa.Column[Any] = "apply",
         only_in_postgres: Collection[sa.Column[Any]] = (),
+        search: Search | None = None,
     ) -> None:
         self.table = table
         self.keys: tuple[Key, ...] = (key,) if isinstance(key, Key) else tuple(key)
@@ -220,6 +241,7 @@ class Entity:
         self.copies = tuple(copies)
         self.ttl = ttl
         self.expired = expired
+        self.search = search
         marks = (expired,) if isinstance(expired, sa.Column) else ()
         self.only_in_postgres = frozenset(column.name for column in (*only_in_postgres, *marks))
         for one in self.keys[:1]:

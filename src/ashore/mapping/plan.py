@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
-from ashore.mapping.declare import KeyAttribute, Rule, Unfit
+from ashore.mapping.declare import KeyAttribute, Rule, Search, Unfit
 from ashore.mapping.pattern import Glob, Pattern
 from ashore.mapping.types.base import ColumnType
 from ashore.model.attribute import TypedValue
@@ -140,6 +140,7 @@ class EntityPlan:
     expired: Literal["apply", "ignore", "mark"] = "apply"
     expired_column: str | None = None
     mirrors: tuple[MirrorPlan, ...] = ()
+    search: Search | None = None
 
     @property
     def table(self) -> sa.Table:

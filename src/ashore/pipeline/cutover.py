@@ -16,7 +16,7 @@ from ashore.cutover.run import Done, Order, Rehearsed
 from ashore.cutover.switch import Crossing
 from ashore.dynamodb.facts import replicas_of
 from ashore.dynamodb.write import dollars_for
-from ashore.ledger import crossing, outbox, records
+from ashore.ledger import crossing, feeds, outbox, records
 from ashore.ledger.schema import ensure_ledger
 from ashore.mapping.plan import Plan
 from ashore.pipeline.load import tables_of
@@ -149,8 +149,14 @@ class Cutover:
             crossing.move(
                 self.conn, source=self.one.source, entities=self.one.entities, expected="writing", to="retired"
             )
+            fed = feeds.notes_are_for_feed_only(self.conn, self.one.source, self.one.entities)
             for name in self.one.entities:
-                noting.remove(self.conn, self.one.plan.entities[name], self.one.tables)
+                entity = self.one.plan.entities[name]
+                if name in fed:
+                    noting.install(self.conn, self.one.source, entity, self.one.tables, to_write_back=False)
+                else:
+                    noting.remove(self.conn, entity, self.one.tables)
+            outbox.let_go(self.conn, self.one.source, self.one.entities)
             guard.take_down(self.conn, self.one.source, self.one.entities)
             self._audit("retire")
 

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from ashore.pipeline.project import Project
 from ashore.pipeline.status import Status, SyncStatus, WayBackStatus, status
+from ashore.pipeline.status_feed import FeedStatus
 from ashore.postgres.errors import PostgresError
 
 _KEEP_SECONDS: Final = 2.0
@@ -84,6 +85,8 @@ def families(found: Status) -> Iterator[Metric]:
         yield from _sync(found, found.sync)
     if found.way_back is not None:
         yield from _way_back(source, found.way_back)
+    if found.feed is not None:
+        yield from _feed(source, found.feed)
 
 
 def _sync(found: Status, sync: SyncStatus) -> Iterator[Metric]:
@@ -141,6 +144,20 @@ def _way_back(source: str, found: WayBackStatus) -> Iterator[Metric]:
         family = CounterMetricFamily(name, text, labels=["source"])
         family.add_metric([source], number)
         yield family
+
+
+def _feed(source: str, feed: FeedStatus) -> Iterator[Metric]:
+    text = "How long the oldest row waits for the index that was not refused."
+    yield _one("ashore_feed_lag_seconds", text, source, feed.behind_seconds)
+    yield _one("ashore_feed_waiting", "Entries that OpenSearch does not have yet.", source, feed.waiting)
+    yield _one("ashore_feed_refused", "Entries whose documents are refused.", source, feed.refused_entries)
+    yield _one("ashore_feed_owned", "Whether somebody feeds.", source, float(feed.is_fed))
+    text = "Documents that another feed wrote since ours was begun."
+    yield _one("ashore_feed_versions_of_others", text, source, feed.others)
+    done = CounterMetricFamily("ashore_feed_documents", "What was done in the index.", labels=["source", "action"])
+    done.add_metric([source, "index"], feed.indexed)
+    done.add_metric([source, "delete"], feed.deleted)
+    yield done
 
 
 def _one(name: str, text: str, source: str, value: float) -> Metric:

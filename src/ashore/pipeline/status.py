@@ -18,6 +18,7 @@ from ashore.model.item import mask
 from ashore.pipeline.gaps import GapStatus, gaps_of
 from ashore.pipeline.project import Project
 from ashore.pipeline.rejects import count_rejects
+from ashore.pipeline.status_feed import FeedStatus, feed_status
 from ashore.postgres.connect import Conn, connect, one_row
 from ashore.postgres.errors import translated
 from ashore.sync.alarm import alarm_of
@@ -162,6 +163,7 @@ class Status:
     verification_stale: tuple[str, ...] = ()
     shadow_reads: tuple[ShadowReads, ...] = ()
     way_back: WayBackStatus | None = None
+    feed: FeedStatus | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -192,6 +194,7 @@ def status(project: Project) -> Status:
         verified = freshness.last_verified(conn, name)
         compared = shadow_reads(conn, name)
         way_back = _way_back(conn, name, list(known))
+        feed = feed_status(conn, name)
     entities = []
     for entity in dict.fromkeys([*project.plan.entities, *(one for one in known if one != loads.UNMATCHED)]):
         record = known.get(entity)
@@ -229,6 +232,7 @@ def status(project: Project) -> Status:
         verification_stale=() if verified is None else verified.stale,
         shadow_reads=tuple(compared),
         way_back=way_back,
+        feed=feed,
     )
 
 
