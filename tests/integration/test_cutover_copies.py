@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.cutover_world import MemoryStore, drain, reverse_writer
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
+from ashore.cutover import noting
 from ashore.dynamodb.export import ExportSource
 from ashore.ledger.errors import LeaseLost
 from ashore.local.export_writer import write_export
@@ -310,6 +312,21 @@ def test_law_18_a_copy_that_dynamodb_cannot_hold_closes_the_way_back_with_its_ro
     assert "copy or mirror" in refused
     copied.update("1", "title", "t1")
     copied.assert_as_the_model()
+
+
+def test_what_an_earlier_declaration_noted_is_written_back_and_the_outbox_learns_the_new_one(copied: Copied) -> None:
+    bare = replace(sync_world.plan.entities["task"], copies=None, mirrors=())
+    with connect(copied.dsn, application_name="test", autocommit=True) as conn:
+        noting.refresh(conn, "world", bare, sync_world.tables(conn))
+        copied.update("2", "title", "noted before")
+        noting.refresh(conn, "world", sync_world.plan.entities["task"], sync_world.tables(conn))
+    drain(copied.writer)
+    assert copied.items()["project|a", "task|2"]["title"] == {"S": "noted before"}
+    copied.update("2", "title", "noted after")
+    copied.update("2", "done_at", "m9")
+    drain(copied.writer)
+    assert copied.items()["done|bob", "m9"]["title"] == {"S": "noted after"}
+    assert ("title|noted before", "2") not in copied.items()
 
 
 def test_of_two_rows_that_give_one_copy_one_has_it_and_keeps_it_until_it_leaves(copied: Copied) -> None:

@@ -54,24 +54,34 @@ def install(
 
     Idempotent. Takes a SHARE ROW EXCLUSIVE lock on each table: writers that are under way end first.
     """
-    for fullname, parts in _parts(plan).items():
+    refresh(conn, source, plan, tables, to_write_back=to_write_back)
+    for fullname in _parts(plan):
         table = tables[fullname]
         for event in _events:
-            function = sql.Identifier("ashore", _name(table, event))
-            body = _body(source, plan.name, event, parts, to_write_back=to_write_back)
-            conn.execute(sql.SQL(_FUNCTION).format(function=function, body=sql.Literal(body.as_string(conn))))
-            conn.execute(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
             conn.execute(
                 sql.SQL(_TRIGGER).format(
                     trigger=sql.Identifier(_trigger(event)),
                     event=sql.SQL(event),
                     table=table.identifier,
                     transition=sql.SQL(_transitions[event]),
-                    function=function,
+                    function=sql.Identifier("ashore", _name(table, event)),
                 )
             )
         conn.execute(sql.SQL(_NO_TRUNCATE).format(trigger=sql.Identifier(_trigger("TRUNCATE")), table=table.identifier))
         _switch(conn, table, "ENABLE")
+
+
+def refresh(conn: Conn, source: str, plan: EntityPlan, tables: Mapping[str, TableName], *, to_write_back: bool) -> None:
+    """Let the triggers that there are note what the declaration, which may have changed, now needs. Locks no table.
+
+    The caller's transaction, and one at a time: PostgreSQL refuses to replace a function that another is replacing.
+    """
+    for fullname, part in _parts(plan).items():
+        for event in _events:
+            function = sql.Identifier("ashore", _name(tables[fullname], event))
+            body = _body(source, plan.name, event, part, to_write_back=to_write_back)
+            conn.execute(sql.SQL(_FUNCTION).format(function=function, body=sql.Literal(body.as_string(conn))))
+            conn.execute(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
 
 
 def suspend(conn: Conn, plan: EntityPlan, tables: Mapping[str, TableName]) -> None:

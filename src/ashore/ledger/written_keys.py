@@ -51,7 +51,7 @@ def earlier_rows(conn: Conn, entity: EntityPlan, entries: Sequence[Entry]) -> di
         sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
         sql.SQL(", ").join(names),
     )
-    texts = [[was["columns"][column] for _, was in found] for column in columns]
+    texts = [[was["columns"].get(column) for _, was in found] for column in columns]
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement, texts).fetchall()
     for (number, was), row in zip(found, rows, strict=True):
@@ -70,5 +70,5 @@ def link_of(entity: EntityPlan, texts: dict[str, str | None]) -> Link | None:
     """What copies name a row by, from its columns' texts; None for an entity without copies, and where one is NULL."""
     if entity.copies is None:
         return None
-    found = [texts[name] for name, _ in entity.copies.links]
+    found = [texts.get(name) for name, _ in entity.copies.links]
     return None if None in found else tuple(text for text in found if text is not None)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Self
 
+from ashore.cutover import noting
 from ashore.cutover.expiry import expire
 from ashore.cutover.reverse import ItemStore, ReverseWriter
 from ashore.dynamodb.errors import Throttled, Unreachable
-from ashore.ledger import crossing
+from ashore.ledger import crossing, feeds, loads
 from ashore.ledger.errors import LeaseLost
+from ashore.mapping.plan import Plan
 from ashore.observe.events import silent
 from ashore.pipeline.load import tables_of
 from ashore.postgres.connect import Conn
 from ashore.postgres.items import prepare
+from ashore.postgres.names import TableName
 from ashore.sync.order import SyncOrder
 from ashore.sync.outages import over_outages
 from ashore.sync.worker import new_name
@@ -85,6 +88,7 @@ class Reverser:
             executor=executor,
             units_per_second=self._write_back.units_per_second,
         )
+        _refresh_noting(conn, plan, tables)
         rounds = 0
         try:
             while not self._ended.is_set():
@@ -104,6 +108,19 @@ class Reverser:
                     self._ended.wait(_PAUSE_SECONDS if written else _IDLE_SECONDS)
         finally:
             writer.leave()
+
+
+def _refresh_noting(conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+    """Let the outbox note what this declaration needs, where an earlier one was cut over. One worker at a time."""
+    with conn.transaction():
+        loads.lock_states(conn, plan.name, exclusively=True)
+        states = crossing.crossing_states(conn, plan.name)
+        written = [name for name, one in states.items() if one.state in {"writing", "returning", "retired"}]
+        fed = feeds.feeds(conn, plan.name)
+        for name in set(written) & plan.entities.keys():
+            if noting.are_installed(conn, plan.entities[name], tables):
+                for_feed_only = name in fed and fed[name].notes_for_feed_only
+                noting.refresh(conn, plan.name, plan.entities[name], tables, to_write_back=not for_feed_only)
 
 
 def _step(writer: ReverseWriter) -> int:
