@@ -317,9 +317,10 @@ def test_law_18_a_copy_that_dynamodb_cannot_hold_closes_the_way_back_with_its_ro
 def test_what_an_earlier_declaration_noted_is_written_back_and_the_outbox_learns_the_new_one(copied: Copied) -> None:
     bare = replace(sync_world.plan.entities["task"], copies=None, mirrors=())
     with connect(copied.dsn, application_name="test", autocommit=True) as conn:
-        noting.refresh(conn, "world", bare, sync_world.tables(conn))
+        noting.refresh(conn, "world", bare, sync_world.tables(conn), to_write_back=True)
         copied.update("2", "title", "noted before")
-        noting.refresh(conn, "world", sync_world.plan.entities["task"], sync_world.tables(conn))
+        task = sync_world.plan.entities["task"]
+        noting.refresh(conn, "world", task, sync_world.tables(conn), to_write_back=True)
     drain(copied.writer)
     assert copied.items()["project|a", "task|2"]["title"] == {"S": "noted before"}
     copied.update("2", "title", "noted after")
