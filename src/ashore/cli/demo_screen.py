@@ -98,8 +98,10 @@ class DemoScreen:
                 self._bar("writes sent, and records of the stream that were applied", arrived, sent)
             case Verifying(event=told):
                 self._advance("verifying", told)
-            case Moving():
+            case Moving(gates=gates):
                 self._end_bar()
+                if not self._moves:
+                    self._say(f"gates of the writes, all open: [dim]{', '.join(gates)}[/]")
                 self._doing("holding writes")
             case Serving() | Filled() | WritersBegin() | Loaded() | RejectsFound() | Synced() | Verified() | Answer():
                 self._end_bar()
@@ -295,12 +297,12 @@ class DemoScreen:
         )
         self._indented(table)
         self._say(
-            f"{written.sent_to('dynamodb'):,} were taken by DynamoDB, {written.sent_to('postgres'):,} by PostgreSQL;"
-            f" each has a number, and each record counts its own."
+            f"DynamoDB took {written.sent_to('dynamodb'):,} of them, PostgreSQL {written.sent_to('postgres'):,}."
+            " Each has a number, and each record counts its own."
         )
         self._say(
             f"{sum(written.read_back.values()):,} times a writer read its own last write back,"
-            f" wherever reads were then: {written.stale} times it found another."
+            f" wherever reads were then: {written.stale} were stale."
         )
         style = "green" if proof.differences == 0 else "red"
         self._say(

@@ -37,7 +37,7 @@ from ashore.local.demo_events import (
     WritersBegin,
     WrittenBack,
 )
-from ashore.local.demo_moves import ENTITIES, Moves
+from ashore.local.demo_moves import ENTITIES, HOLD_SECONDS, Moves
 from ashore.local.demo_proof import Proof, prove
 from ashore.local.demo_table import fill, nothing_but, put_right, switch_recovery_on, table_name
 from ashore.local.dynamodb import LocalAws, moto_server
@@ -201,7 +201,7 @@ class _Demo:
     def _writing(self, seed: int) -> Iterator[Writers]:
         dsn = self.postgres.dsn_of("postgres", user=demo_moves.ROLE)
         good = self.items[: -sum(expected_rejected.values())]  # the awkward ones are the last
-        with Routes(self.project.plan.name, dsn, write_seconds=WRITE_SECONDS) as routes:
+        with Routes(self.project.plan.name, dsn, write_seconds=WRITE_SECONDS, hold_seconds=HOLD_SECONDS) as routes:
             writers = Writers(
                 Application(routes=routes, client=application_client, table=table_name, dsn=dsn), good, seed=seed
             )

@@ -27,6 +27,8 @@ ENTITIES: Final = ("docket_entry", "message")
 ROLE: Final = "court_app"
 VALIDITY_SECONDS: Final = 2.0
 _MOST_PAUSE_SECONDS: Final = 30.0
+HOLD_SECONDS: Final = 2 * _MOST_PAUSE_SECONDS
+"""How long a writer waits at most: a move that takes too long has given up by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
