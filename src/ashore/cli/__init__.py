@@ -22,6 +22,7 @@ from ashore.cli import (
     cmd_local,
     cmd_policy,
     cmd_probe,
+    cmd_purge,
     cmd_rejects,
     cmd_status,
     cmd_sync,
@@ -70,6 +71,7 @@ cmd_load.register(app)
 cmd_sync.register(app)
 cmd_verify.register(app)
 cmd_cutover.register(app)
+cmd_purge.register(app)
 cmd_waive.register(app)
 cmd_index.register(app)
 cmd_rejects.register(app)

@@ -16,7 +16,7 @@ USAGE: Final = 2
 BUG: Final = 70
 INTERRUPTED: Final = 130
 
-_GOES_ON: Final = frozenset({"load", "rejects"})
+_GOES_ON: Final = frozenset({"load", "purge", "rejects"})
 
 
 def tell_error(error: AshoreError, *, as_json: bool) -> int:

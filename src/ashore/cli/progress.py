@@ -77,7 +77,7 @@ class Watcher:
         self._items = self._before = event.items_done
         self._expected = event.items_expected or self._expected
         if event.resumed:
-            self._say(f"goes on with load {event.load}: {event.items_done:,} items are done already")
+            self._say(f"goes on with {event.what} {event.load}: {event.items_done:,} items are done already")
         if self._bar is not None:
             total = max(self._expected, 1)
             self._task = self._bar.add_task(event.source, total=total, completed=self._items, pace="")

@@ -15,6 +15,7 @@ from rich.text import Text
 from ashore.cli.output import duration, size, table
 from ashore.pipeline.gaps import GapStatus
 from ashore.pipeline.status import (
+    EntityStatus,
     LoadStatus,
     MarkingStatus,
     ShardStatus,
@@ -96,14 +97,18 @@ class StatusScreen:
 
 def _entities(found: Status) -> Table:
     if found.sync is None:
-        plain = [(one.entity, one.state, ", ".join(one.tables), one.rejected) for one in found.entities]
+        plain = [(one.entity, _state(one), ", ".join(one.tables), one.rejected) for one in found.entities]
         return table(f"Entities of {found.source}", ("entity", "state", "tables", "rejected"), plain, numbers=1)
     rows = [
-        (one.entity, one.state, ", ".join(one.tables), one.written, one.rejected, one.parked, one.pending)
+        (one.entity, _state(one), ", ".join(one.tables), one.written, one.rejected, one.parked, one.pending)
         for one in found.entities
     ]
     headings = ("entity", "state", "tables", "written", "rejected", "parked", "pending")
     return table(f"Entities of {found.source}", headings, rows, numbers=4)
+
+
+def _state(one: EntityStatus) -> str:
+    return one.state if one.purged_at is None else f"{one.state}, purged {_moment(one.purged_at)}"
 
 
 def _sync(sync: SyncStatus, most_shards: int) -> list[RenderableType]:

@@ -85,3 +85,98 @@ class NotOneGroup(CutoverError):
 
     def hint(self) -> str:
         return "name all of them"
+
+
+@dataclass(eq=False, kw_only=True)
+class KeptItemsMissing(CutoverError):
+    """A file that deleted items were kept in is not there whole any more. Nothing more was deleted."""
+
+    path: str
+    expected: int
+    found: int
+
+    code = "ASH855"
+
+    def what(self) -> str:
+        return f"{self.path} should have {self.expected:,} bytes by now, and has {self.found:,}"
+
+    def hint(self) -> str:
+        return "put the file back where it was, from wherever it went, and run the same command again"
+
+
+@dataclass(eq=False, kw_only=True)
+class PurgeNotConfirmed(CutoverError):
+    """What is to be deleted was not named. Nothing was deleted."""
+
+    expected: str
+
+    code = "ASH856"
+    exit_code = 2
+
+    def what(self) -> str:
+        return f"the purge was not confirmed: {self.expected!r} had to be typed"
+
+    def hint(self) -> str:
+        return "type it as it stands there; where nobody can type, say --yes"
+
+
+@dataclass(eq=False, kw_only=True)
+class OtherPurgeUnfinished(CutoverError):
+    """A purge that was begun has to be ended first, as it was begun. Nothing was deleted."""
+
+    began: str
+    differs: str
+
+    code = "ASH857"
+
+    def what(self) -> str:
+        return f"the purge of {self.began} is unfinished, and this one has {self.differs}"
+
+    def hint(self) -> str:
+        return "run that one again, to its end, with the same entities, the same table and the same --keep-export"
+
+
+@dataclass(eq=False, kw_only=True)
+class PurgeIsRunning(CutoverError):
+    """Another process works on this source's purge. Nothing was deleted by this one."""
+
+    source: str
+
+    code = "ASH858"
+
+    def what(self) -> str:
+        return f"the purge of {self.source} is being run by another process"
+
+    def hint(self) -> str:
+        return "leave it to that one; if it is gone, PostgreSQL notices within a minute"
+
+
+@dataclass(eq=False, kw_only=True)
+class StillWrittenInDynamoDB(CutoverError):
+    """Writes that go to DynamoDB are not denied there. Nothing was changed."""
+
+    entities: tuple[str, ...]
+
+    code = "ASH859"
+
+    def what(self) -> str:
+        return f"{', '.join(self.entities)}: writes go to DynamoDB, and would be denied there"
+
+    def hint(self) -> str:
+        return "cut the writes over first: `ashore cutover writes`"
+
+
+@dataclass(eq=False, kw_only=True)
+class NothingToDeny(CutoverError):
+    """IAM cannot tell these entities' writes from those of others. Nothing was changed."""
+
+    reasons: tuple[tuple[str, str], ...]
+
+    code = "ASH873"
+
+    def what(self) -> str:
+        lines = "".join(f"\n  {entity}: {why}" for entity, why in self.reasons)
+        return f"no write can be denied without denying others:{lines}"
+
+    def hint(self) -> str:
+        return "what others write in DynamoDB is found and named: `ashore foreign list`"

@@ -93,6 +93,35 @@ def reverse_permissions(source: Source) -> list[dict[str, Any]]:
     return [{"Sid": "AshoreWriteBack", "Effect": "Allow", "Action": actions, "Resource": _table_arn(source)}]
 
 
+def purge_permissions(source: Source) -> list[dict[str, Any]]:
+    """The statements that let items be deleted that are still what was read, and readers of the table be looked for.
+
+    PutItem puts back what was changed in the very moment of its deletion. Without the last two actions the user has to
+    say what they would have told.
+    """
+    if not isinstance(source, TableSource):
+        return []
+    return [
+        {
+            "Sid": "AshorePurge",
+            "Effect": "Allow",
+            "Action": [
+                "dynamodb:DeleteItem",
+                "dynamodb:DescribeKinesisStreamingDestination",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+            ],
+            "Resource": _table_arn(source),
+        },
+        {
+            "Sid": "AshorePurgeReaders",
+            "Effect": "Allow",
+            "Action": ["cloudwatch:GetMetricData", "lambda:ListEventSourceMappings"],
+            "Resource": "*",
+        },
+    ]
+
+
 def assess_permissions(source: Source) -> list[dict[str, Any]]:
     """The statements of the least IAM policy for an assessment of `source`; asks nobody.
 

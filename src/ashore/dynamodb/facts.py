@@ -135,6 +135,24 @@ def replicas_of(table: str, aws: Aws) -> tuple[str, ...]:
     return _replicas(description_of(table, dynamodb_client(aws)))
 
 
+def reads_of_a_day(info: TableInfo, aws: Aws, until: datetime) -> float | None:
+    """The read units that a table and its indexes consumed in the day before a moment; None where nobody may say.
+
+    CloudWatch is some minutes behind, and does not tell one item's readers from another's.
+    """
+    names = [None, *(index.name for index in info.indexes if index.is_global)]
+    queries = [_query(f"m{number}r", info.name, name, "ConsumedReadCapacityUnits") for number, name in enumerate(names)]
+    try:
+        client = session_of(aws).client("cloudwatch", endpoint_url=aws.endpoint_url, config=asked_briefly)
+        pages = client.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=queries, StartTime=until - timedelta(days=1), EndTime=until
+        )
+        values = [value for page in pages for result in page["MetricDataResults"] for value in result["Values"]]
+    except (ClientError, BotoCoreError):
+        return None
+    return float(sum(values))
+
+
 @dataclass(slots=True)
 class _Questions:
     """Questions that may go unanswered, and the permissions of those that did."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -15,6 +15,12 @@ _STEP = """
 """
 _STEPS = "SELECT name, seconds, finding FROM ashore.load_step WHERE load = %s ORDER BY ended_at, name"
 _VERIFICATION = "INSERT INTO ashore.verification (source, report) VALUES (%s, %s) RETURNING id"
+_DENIED = """
+    SELECT command = 'deny writes' FROM ashore.audit
+    WHERE command IN ('deny writes', 'allow writes') AND detail ->> 'source' = %(source)s
+      AND detail -> 'sids' ?| %(sids)s::text[]
+    ORDER BY id DESC LIMIT 1
+"""
 _AUDIT = "INSERT INTO ashore.audit (command, detail) VALUES (%s, %s)"
 
 
@@ -37,3 +43,9 @@ def keep_verification(conn: Conn, source: str, report: Mapping[str, Any]) -> int
 def audit(conn: Conn, command: str, detail: Mapping[str, Any]) -> None:
     """Note who ran a command that changed something."""
     conn.execute(_AUDIT, (command, Jsonb(dict(detail))))
+
+
+def was_denied(conn: Conn, source: str, sids: Collection[str]) -> bool:
+    """Whether one of these statements was put into the table's policy, and not taken out again since."""
+    row = conn.execute(_DENIED, {"source": source, "sids": sorted(sids)}).fetchone()
+    return row is not None and bool(row[0])

@@ -8,6 +8,7 @@ from ashore.errors import Problem
 from ashore.ledger.errors import LedgerTooNew
 from ashore.ledger.schema_cutover import VERSION_3
 from ashore.ledger.schema_feed import VERSION_5
+from ashore.ledger.schema_purge import VERSION_6
 from ashore.ledger.schema_shadow import SHADOW_READS
 from ashore.ledger.schema_sync import FRESHNESS, VERSION_2
 from ashore.ledger.schema_way_back import WAY_BACK
@@ -147,6 +148,7 @@ _upgrades: Final[tuple[LiteralString, ...]] = (
     VERSION_3 + SHADOW_READS,
     WAY_BACK,
     VERSION_5,
+    VERSION_6,
 )
 version: Final = len(_upgrades)
 

@@ -169,6 +169,12 @@ class RulePlan:
     sort: Glob
     mirrors: tuple[MirrorPlan, ...] = ()
 
+    @property
+    def rebuilt_from(self) -> frozenset[str]:
+        """The entities whose rows say all that these items say; none where they are nobody's."""
+        own = () if self.rule.rebuild is None else (self.rule.rebuild.name,)
+        return frozenset((*own, *(mirror.entity for mirror in self.mirrors)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

@@ -24,7 +24,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStarted:
-    """A load began, or goes on. `items_expected` is 0 where the source does not say."""
+    """A load, or a purge, began or goes on. `items_expected` is 0 where the source does not say."""
 
     source: str
     load: int
@@ -36,6 +36,7 @@ class LoadStarted:
     units_done: int
     items_expected: int
     items_done: int
+    what: Literal["load", "purge"] = "load"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 from ashore.cutover import gates, guard, noting, run, switch
 from ashore.cutover.cost import WRITE_UNIT_BYTES, expected_units
-from ashore.cutover.errors import NotOneGroup
 from ashore.cutover.gates import Conditions, Gate
 from ashore.cutover.run import Done, Order, Rehearsed
 from ashore.cutover.switch import Crossing
@@ -18,9 +17,10 @@ from ashore.dynamodb.facts import replicas_of
 from ashore.dynamodb.write import dollars_for
 from ashore.ledger import crossing, feeds, outbox, records
 from ashore.ledger.schema import ensure_ledger
-from ashore.mapping.plan import Plan
+from ashore.pipeline.deny import allow_again, fence_of, is_denied, lock_denials, sids_of
+from ashore.pipeline.groups import whole_groups
 from ashore.pipeline.load import tables_of
-from ashore.pipeline.project import Project, chosen_entities
+from ashore.pipeline.project import Project
 from ashore.pipeline.sync import table_source
 from ashore.pipeline.waivers import waived_lines
 from ashore.postgres.connect import Conn, connect
@@ -128,7 +128,8 @@ class Cutover:
 
         Raises:
             GatesClosed: Nothing was moved.
-            TookTooLong, StateMoved: Writes go to PostgreSQL, as before.
+            TookTooLong, StateMoved: Writes go to PostgreSQL, as before; what denied them in DynamoDB was taken back.
+            PolicyMoved, SourceError: The table's policy still denies them. Nothing was moved.
         """
         states = crossing.crossing_states(self.conn, self.one.source)
         if all(states[name].state == "reading" for name in self.one.entities if name in states):
@@ -136,6 +137,7 @@ class Cutover:
             return Done(entities=self.one.entities, state="syncing", pause_seconds=0.0, passed="no writes were held")
         gates.assert_open("the way back", self.plan_back().gates)
         self._audit("rollback writes")
+        self._allow_writes()
         return run.roll_back(self.conn, self.one, self._order())
 
     def retire(self) -> None:
@@ -179,6 +181,14 @@ class Cutover:
         said = {name: value for name, value in asdict(self.options).items() if value is not None}
         detail = {"source": self.one.source, "entities": list(self.one.entities), "options": said}
         records.audit(self.conn, command, detail)
+
+    def _allow_writes(self) -> None:
+        """Take back what denies writes in DynamoDB, before it takes them; PostgreSQL has them until then."""
+        plan, names = self.one.plan, self.one.entities
+        source = table_source(self.project)
+        lock_denials(self.conn, plan.name, source)
+        if is_denied(plan, source, names) or records.was_denied(self.conn, plan.name, sids_of(plan, names)):
+            allow_again(self.conn, plan, source, names)
 
     def _order(self) -> Order:
         return Order(max_pause_seconds=self.options.max_pause_seconds, has_way_back=self.options.has_way_back)
@@ -225,7 +235,7 @@ class Cutover:
         return (
             f"applications act on what they were told for {seconds:g} s at most; the fence waits for that long",
             f"PostgreSQL: {how}",
-            "DynamoDB: writes of others are not prevented, but found in its stream and named: `ashore foreign list`",
+            *fence_of(self.conn, self.one.plan, table_source(self.project), self.one.entities),
             "that the stream was read past the fence is known by time, unless markers are on",
         )
 
@@ -238,7 +248,7 @@ def opened(project: Project, entities: Sequence[str], options: Options) -> Itera
         UnknownEntity, NotOneGroup: The names are not those of one or several whole groups.
         CannotConnect
     """
-    names = _whole_groups(project.plan, entities)
+    names = whole_groups(project.plan, entities)
     with connect(project.dsn, application_name="ashore cutover", autocommit=True) as conn, translated("cutting over"):
         ensure_ledger(conn)
         tables = {
@@ -246,11 +256,3 @@ def opened(project: Project, entities: Sequence[str], options: Options) -> Itera
         }
         one = Crossing(plan=project.plan, entities=names, tables=tables)
         yield Cutover(conn=conn, project=project, one=one, options=options)
-
-
-def _whole_groups(plan: Plan, entities: Sequence[str]) -> tuple[str, ...]:
-    names = chosen_entities(plan, entities)
-    wanted = frozenset[str]().union(*(plan.group_of(name) for name in names))
-    if missing := wanted - set(names):
-        raise NotOneGroup(named=tuple(names), missing=tuple(sorted(missing)))
-    return tuple(sorted(names))

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, assert_never
 
 from ashore.config.settings import FromExport, FromTable, Settings
-from ashore.dynamodb.access import marker_permissions, required_permissions, reverse_permissions, stream_permissions
+from ashore.dynamodb.access import (
+    marker_permissions,
+    purge_permissions,
+    required_permissions,
+    reverse_permissions,
+    stream_permissions,
+)
 from ashore.dynamodb.export import ExportSource
 from ashore.dynamodb.scan import TableSource
 from ashore.errors import AshoreError, Problem, SettingsError
@@ -205,17 +211,24 @@ def _unfinished(project: Project) -> str | None:
 
 
 def policy(
-    settings: Settings, *, with_stream: bool = False, with_markers: bool = False, with_reverse: bool = False
+    settings: Settings,
+    *,
+    with_stream: bool = False,
+    with_markers: bool = False,
+    with_reverse: bool = False,
+    with_purge: bool = False,
 ) -> dict[str, Any]:
     """The least IAM policy with which the settings' source, and its stream, can be read; asks nobody.
 
-    With `with_markers` it also lets markers be written to the table, with `with_reverse` any item.
+    With `with_markers` it also lets markers be written to the table, with `with_reverse` any item, and
+    with `with_purge` items be deleted.
     """
     source = item_source(settings)
     statements = required_permissions(source)
     statements += stream_permissions(source) if with_stream else []
     statements += marker_permissions(source) if with_markers else []
     statements += reverse_permissions(source) if with_reverse else []
+    statements += purge_permissions(source) if with_purge else []
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ashore.dynamodb.write import dollars_for
-from ashore.ledger import counts, echoes, freshness, leases, loads, outbox, pending, streams, taken_off, units
+from ashore.ledger import counts, echoes, freshness, leases, loads, outbox, pending, purges, streams, taken_off, units
 from ashore.ledger.marking import marking_of
 from ashore.ledger.passing import passing
 from ashore.ledger.repairs import count_repairs
@@ -31,7 +31,8 @@ class EntityStatus:
     """One declared entity. `tables` is empty while the ledger does not know it.
 
     `pending` are changes captured beside its load, `parked` those that wait for another row's UNIQUE value. `changes`
-    are all that the stream brought, by outcome; a captured one counts again when it is merged.
+    are all that the stream brought, by outcome; a captured one counts again when it is merged. `purged_at` is when its
+    items were last deleted from DynamoDB.
     """
 
     entity: str
@@ -41,6 +42,7 @@ class EntityStatus:
     pending: int = 0
     parked: int = 0
     changes: Mapping[str, int] = field(default_factory=dict)
+    purged_at: str | None = None
 
     @property
     def written(self) -> int:
@@ -178,7 +180,8 @@ def status(project: Project) -> Status:
         translated("reading the ledger"),
     ):
         at = _now(conn)
-        if not found_version(conn):
+        version = found_version(conn)
+        if not version:
             unknown = (
                 EntityStatus(entity=one, state="declared", tables=(), rejected=0) for one in project.plan.entities
             )
@@ -194,6 +197,7 @@ def status(project: Project) -> Status:
         verified = freshness.last_verified(conn, name)
         compared = shadow_reads(conn, name)
         way_back = _way_back(conn, name, list(known))
+        purged = purges.purged(conn, name) if version >= purges.SINCE_VERSION else {}
         feed = feed_status(conn, name)
     entities = []
     for entity in dict.fromkeys([*project.plan.entities, *(one for one in known if one != loads.UNMATCHED)]):
@@ -207,6 +211,7 @@ def status(project: Project) -> Status:
                 pending=pending_changes.get(entity, 0),
                 parked=parked.get(entity, 0),
                 changes=changes.get(entity, {}),
+                purged_at=purged[entity].isoformat() if entity in purged else None,
             )
         )
     load = None

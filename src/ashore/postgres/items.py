@@ -66,6 +66,11 @@ class RowReader:
             for key, row in parents
         ]
 
+    def there(self, conn: Conn, keys: Sequence[RowKey]) -> set[RowKey]:
+        """Which of these keys have a row."""
+        found = self._select(conn, self.table, self.key_columns, self.plan.table, self.key_columns, keys)
+        return {key for key, _ in found}
+
     def _children(self, conn: Conn, child: ChildPlan, keys: Sequence[RowKey]) -> list[tuple[RowKey, dict[str, Any]]]:
         theirs = {ours: column for column, ours in child.parent}
         columns = tuple(theirs[ours] for ours in self.key_columns)
