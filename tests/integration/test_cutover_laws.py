@@ -16,7 +16,7 @@ from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
 from ashore.cutover import gates, guard, switch
-from ashore.cutover.errors import GatesClosed, RoleMayStillWrite, TookTooLong
+from ashore.cutover.errors import GatesClosed, NoWayBack, RoleMayStillWrite, TookTooLong
 from ashore.cutover.gates import Conditions, Gate
 from ashore.cutover.run import Order, cut_over, rehearse, roll_back
 from ashore.cutover.switch import Crossing, NotYet
@@ -308,6 +308,18 @@ def test_law_19_the_way_back_ends_with_everything_in_dynamodb(any_world: World) 
     sync_world.settle(world.dsn, world.table)
     assert world.rows("SELECT balance FROM world.account WHERE account_id = '1'") == [(10,)], "the stream applies again"
     assert world.rows("SELECT count(*) FROM ashore.outbox") == [(0,)], "what the stream writes is not written back"
+
+
+def test_law_19_what_was_cut_over_without_a_way_back_cannot_go_back(any_world: World) -> None:
+    world = any_world
+    cut_over(world.conn, world.one, world.order(has_way_back=False))
+    world.do("UPDATE world.account SET balance = 8 WHERE account_id = '1'")
+    gate = next(gate for gate in gates.return_gates(world.conn, world.one) if gate.name == "way back")
+    assert not gate.is_open
+    with pytest.raises(NoWayBack, match="account, session"):
+        roll_back(world.conn, world.one, world.order())
+    assert world.state() == "writing"
+    world.do("UPDATE world.account SET balance = 9 WHERE account_id = '1'")
 
 
 def test_law_17_writes_of_others_keep_the_way_back_shut_until_somebody_decides(world: World) -> None:

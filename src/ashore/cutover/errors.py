@@ -180,3 +180,18 @@ class NothingToDeny(CutoverError):
 
     def hint(self) -> str:
         return "what others write in DynamoDB is found and named: `ashore foreign list`"
+
+
+@dataclass(eq=False, kw_only=True)
+class NoWayBack(CutoverError):
+    """Rows of entities were not noted while PostgreSQL took the writes, so DynamoDB lacks them. Nothing was changed."""
+
+    entities: tuple[str, ...]
+
+    code = "ASH874"
+
+    def what(self) -> str:
+        return f"there is no way back for {', '.join(self.entities)}: what PostgreSQL was given was not written back"
+
+    def hint(self) -> str:
+        return "it was cut over with --no-way-back; DynamoDB has what it had then, and PostgreSQL goes on"

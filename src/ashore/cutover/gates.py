@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from ashore.cutover import way_back
+from ashore.cutover import switch, way_back
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
 from ashore.ledger import crossing, feeds, freshness, leases, outbox, streams, taken_off, waivers
@@ -113,7 +113,13 @@ def writes_gates(conn: Conn, one: Crossing, conditions: Conditions) -> list[Gate
 
 def return_gates(conn: Conn, one: Crossing) -> list[Gate]:
     """What has to hold before writes go back to DynamoDB."""
-    return [_state(conn, one, ("writing",)), *_stream(conn, one), *_written_back(conn, one), *_not_fed(conn, one)]
+    return [
+        _state(conn, one, ("writing",)),
+        *_stream(conn, one),
+        _noted(conn, one),
+        *_written_back(conn, one),
+        *_not_fed(conn, one),
+    ]
 
 
 def retire_gates(conn: Conn, one: Crossing) -> list[Gate]:
@@ -314,6 +320,16 @@ def _fed(conn: Conn, one: Crossing) -> Iterator[Gate]:
 
 def _searched(one: Crossing) -> set[str]:
     return {name for name in one.entities if one.plan.entities[name].search is not None}
+
+
+def _noted(conn: Conn, one: Crossing) -> Gate:
+    missing = switch.not_written_back(conn, one)
+    return Gate(
+        name="way back",
+        is_open=not missing,
+        found=f"rows of {', '.join(missing)} are not written back" if missing else "rows are written back",
+        way="there is none after --no-way-back: DynamoDB has what it had then",
+    )
 
 
 def _written_back(conn: Conn, one: Crossing) -> Iterator[Gate]:

@@ -86,7 +86,7 @@ def roll_back(conn: Conn, one: Crossing, order: Order) -> Done:
     when the deadline has passed.
 
     Raises:
-        TookTooLong, StateMoved: Writes go to PostgreSQL, as before.
+        TookTooLong, StateMoved, NoWayBack: Writes go to PostgreSQL, as before.
     """
     began = order.clock()
     held = switch.hold(conn, one, expected=("writing",), to="returning", seconds=order.max_pause_seconds)

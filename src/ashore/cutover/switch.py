@@ -13,6 +13,7 @@ from typing import Final
 from psycopg import sql
 
 from ashore.cutover import foreign_keys, guard, noting
+from ashore.cutover.errors import NoWayBack
 from ashore.ledger import crossing, feeds, loads, outbox, pending, records, waivers
 from ashore.ledger.crossing import HeldState
 from ashore.ledger.passing import passing
@@ -76,16 +77,27 @@ def guard_up(conn: Conn, one: Crossing, roles: Sequence[str]) -> None:
 
 
 def hold(conn: Conn, one: Crossing, *, expected: Sequence[str], to: HeldState, seconds: float) -> datetime:
-    """Hold the writes; return a moment after which nobody new is told otherwise. Raises StateMoved."""
+    """Hold the writes; return a moment after which nobody new is told otherwise.
+
+    Raises:
+        StateMoved, NoWayBack: Nothing was changed.
+    """
     with conn.transaction():
         conn.execute(_LOCK_TIMEOUT, ("10s",))
         loads.lock_states(conn, one.source, exclusively=True)
+        if to == "returning" and (missing := not_written_back(conn, one)):
+            raise NoWayBack(entities=missing)
         crossing.hold(conn, source=one.source, entities=one.entities, expected=expected, to=to, seconds=seconds)
         if to == "returning":
             guard.shut_out(conn, one.source, one.entities)
         records.audit(conn, to, {"source": one.source, "entities": list(one.entities), "seconds": seconds})
     held: datetime = one_row(conn.execute("SELECT clock_timestamp()"))[0]
     return held
+
+
+def not_written_back(conn: Conn, one: Crossing) -> tuple[str, ...]:
+    """Of entities that PostgreSQL writes, those whose rows are not noted to be written back."""
+    return tuple(name for name in one.entities if not noting.are_installed(conn, one.plan.entities[name], one.tables))
 
 
 def to_writing(conn: Conn, one: Crossing, fence: datetime, *, has_way_back: bool) -> str:
