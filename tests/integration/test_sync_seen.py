@@ -177,7 +177,7 @@ def test_readers_of_reports_see_how_fresh_each_entity_is_and_nothing_else(synced
 
     assert [("world", name, "syncing", "running") for name in sorted(ENTITIES)] == [one[:4] for one in found]
     assert all(before - timedelta(seconds=1) <= one[4] <= datetime.now(UTC) for one in found)
-    assert [1, 0, 0] == [one[5] for one in found], "one account is rejected: it is not in the tables"
+    assert [1, 0, 0, 0] == [one[5] for one in found], "one account is rejected: it is not in the tables"
 
 
 def test_a_copy_says_which_moment_it_stayed_at_and_says_nothing_while_it_is_loaded_anew(
