@@ -312,6 +312,8 @@ def test_law_19_the_way_back_ends_with_everything_in_dynamodb(any_world: World) 
 
 def test_law_19_what_was_cut_over_without_a_way_back_cannot_go_back(any_world: World) -> None:
     world = any_world
+    with pytest.raises(StateMoved):
+        roll_back(world.conn, world.one, world.order())
     cut_over(world.conn, world.one, world.order(has_way_back=False))
     world.do("UPDATE world.account SET balance = 8 WHERE account_id = '1'")
     gate = next(gate for gate in gates.return_gates(world.conn, world.one) if gate.name == "way back")

@@ -418,7 +418,7 @@ class History:
     history=st.lists(steps, min_size=10, max_size=70),
 )
 def _histories(dsn: str, seed: int, before: list[dict[str, Any]], is_split: bool, history: list[Step]) -> None:
-    one = History(dsn, seed, [("account",), ("note", "session")] if is_split else [ENTITIES])
+    one = History(dsn, seed, [("account",), ("note", "session", "task")] if is_split else [ENTITIES])
     try:
         for item in before:
             one.table.put(item)

@@ -85,10 +85,10 @@ def hold(conn: Conn, one: Crossing, *, expected: Sequence[str], to: HeldState, s
     with conn.transaction():
         conn.execute(_LOCK_TIMEOUT, ("10s",))
         loads.lock_states(conn, one.source, exclusively=True)
-        if to == "returning" and (missing := not_written_back(conn, one)):
-            raise NoWayBack(entities=missing)
         crossing.hold(conn, source=one.source, entities=one.entities, expected=expected, to=to, seconds=seconds)
         if to == "returning":
+            if missing := not_written_back(conn, one):
+                raise NoWayBack(entities=missing)
             guard.shut_out(conn, one.source, one.entities)
         records.audit(conn, to, {"source": one.source, "entities": list(one.entities), "seconds": seconds})
     held: datetime = one_row(conn.execute("SELECT clock_timestamp()"))[0]
