@@ -415,7 +415,7 @@ def history(postgres_dsn: str) -> Iterator[History]:
 
 @pytest.mark.slow
 @pytest.mark.histories
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(3_000)
 @settings(
     max_examples=HISTORIES,
     deadline=None,
