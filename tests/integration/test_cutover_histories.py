@@ -27,7 +27,7 @@ from ashore.model.item import same_item
 from ashore.postgres.connect import Conn, connect
 from ashore.sync.worker import Worker
 
-HISTORIES = int(os.environ.get("ASHORE_HISTORIES", "250" if os.environ.get("CI") == "true" else "25"))
+HISTORIES = int(os.environ.get("ASHORE_HISTORIES", "1000" if os.environ.get("CI") == "true" else "25"))
 _GROUP = ("account", "session", "task")
 _keys = st.sampled_from(
     [("account", number) for number in "123456"]

@@ -35,7 +35,7 @@ from ashore.sync.worker import Worker
 
 _ENOUGH: Final = 1_000
 _THROUGH: Final = 30
-HISTORIES: Final = int(os.environ.get("ASHORE_HISTORIES", "250" if os.environ.get("CI") == "true" else "40"))
+HISTORIES: Final = int(os.environ.get("ASHORE_HISTORIES", "1000" if os.environ.get("CI") == "true" else "40"))
 Step = tuple[str, Any]
 
 

@@ -211,6 +211,23 @@ def test_a_copy_finds_its_original_in_the_same_batch_though_an_item_between_them
     sync_world.assert_equal(crossing.dsn, crossing.table)
 
 
+@pytest.mark.parametrize(
+    "arrival",
+    [note(1, 1), {**note(1, 1, "fits"), "pk": {"S": "archive|1"}, "sk": {"S": "2"}}],
+    ids=["its original", "a sibling that is promoted"],
+)
+def test_a_copy_that_a_load_rejected_since_it_cannot_be_promoted_is_a_copy_once_it_has_an_original(
+    crossing: Crossing, arrival: dict[str, Any]
+) -> None:
+    crossing.begin()
+    crossing.table.put({**note(1, 1, "nul\0"), "pk": {"S": "archive|1"}, "sk": {"S": "1"}})
+    crossing.settle()  # its record is passed by before the load: no later batch looks at it again
+    crossing.synced()
+    assert crossing.rows("SELECT reason FROM ashore.rejected_item") == [("nul_in_text",)]
+    crossing.table.put(arrival)
+    crossing.assert_equal()
+
+
 # Two transactions at once: the first is held just before it ends, until the second waits for it or is through.
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ashore.mapping.encoded import Rejected
 from ashore.postgres.connect import Conn
@@ -25,7 +25,7 @@ _WAITING = """
 _REASONS = "SELECT DISTINCT entity, reason FROM ashore.rejected_item WHERE source = %s"
 _WITHOUT_WAITS = """
     SELECT id, entity, reason, item FROM ashore.rejected_item
-    WHERE source = %(source)s AND reason = ANY(%(reasons)s) AND waits_for IS NULL ORDER BY id
+    WHERE source = %s AND waits_for IS NULL ORDER BY id
 """
 _SET_WAITS = "UPDATE ashore.rejected_item SET waits_for = %s WHERE id = %s"
 
@@ -73,9 +73,10 @@ def reasons_of(conn: Conn, source: str) -> frozenset[tuple[str | None, str]]:
     return frozenset((entity, reason) for entity, reason in conn.execute(_REASONS, (source,)))
 
 
-def without_waits(conn: Conn, source: str, reasons: Sequence[str]) -> list[tuple[int, str | None, str, bytes]]:
-    """Rejected items of these reasons that do not say what they wait for: id, entity, reason, item."""
-    return conn.execute(_WITHOUT_WAITS, {"source": source, "reasons": list(reasons)}).fetchall()
+def without_waits(conn: Conn, source: str) -> Iterator[tuple[int, str | None, str, bytes]]:
+    """Rejected items that do not say what they wait for: id, entity, reason, item. The caller's transaction."""
+    with conn.cursor("without_waits") as cursor:
+        yield from cursor.execute(_WITHOUT_WAITS, (source,))
 
 
 def set_waits(conn: Conn, waits: Sequence[tuple[str, int]]) -> None:

@@ -23,7 +23,6 @@ from ashore.postgres.items import RowKey, as_text
 from ashore.postgres.upsert import Link
 
 _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
-_contested: Final = ("duplicate_key", "orphan")
 
 
 def waits_for_row(entity: EntityPlan, key: RowKey) -> str:
@@ -50,13 +49,14 @@ def row_key(entity: EntityPlan, row: Mapping[str, Any]) -> RowKey:
 def fill_waits(conn: Conn, plan: Plan) -> None:
     """Say of the items that a load rejected for the sake of others what they wait for. The caller's transaction.
 
-    One whose rival was gone before it could be rejected as well is put into the repair queue.
+    A copy waits for its original whatever the reason: it may have been that it could not be promoted. An item whose
+    rival was gone before it could be rejected as well is put into the repair queue.
     """
     match = matcher(plan)
     waits: list[tuple[str, int]] = []
     rivals: defaultdict[str, list[tuple[bytes, str | None]]] = defaultdict(list)
-    for number, entity, reason, raw in rejected.without_waits(conn, plan.name, _contested):
-        digest = _wait_of(plan, match, raw)
+    for number, entity, reason, raw in rejected.without_waits(conn, plan.name):
+        digest = _wait_of(plan, match, raw, reason)
         if digest is not None:
             waits.append((digest, number))
             if reason == "duplicate_key":
@@ -67,13 +67,13 @@ def fill_waits(conn: Conn, plan: Plan) -> None:
     repairs.ask_repair(conn, plan.name, keys, reason="waited")
 
 
-def _wait_of(plan: Plan, match: Any, raw: bytes) -> str | None:
+def _wait_of(plan: Plan, match: Any, raw: bytes, reason: str) -> str | None:
     try:
         item: Item = _decode(raw)
         found = match(*key_texts(plan, item))
         if isinstance(found, AsCopy) and found.entity.copies is not None:
             return waits_for_original(found.entity, found.entity.copies, item)
-        if isinstance(found, AsRow):
+        if isinstance(found, AsRow) and reason == "duplicate_key":
             return waits_for_row(found.entity, row_key(found.entity, to_rows(found.entity, item, found.generation).row))
     except (UnfitError, msgspec.DecodeError):
         return None
