@@ -157,6 +157,11 @@ LIMITS: Final = SyncLimits(
     marker_left_seconds=0.0,
 )
 
+PROCESS_LIMITS: Final = SyncLimits(
+    lease_seconds=0.5, list_seconds=0.5, tend_seconds=0.1, poll_seconds=0.1, empty_reads=3, margin_seconds=0.2
+)
+"""Of workers in processes of their own, which tests kill."""
+
 
 def random_item(random: Random) -> dict[str, Any]:
     """An item of one of the kinds, of few enough keys that they meet often."""
@@ -550,6 +555,17 @@ class Writer(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
         self.join()
+
+
+def make_table(client: Any) -> None:
+    """The table "world" and its stream, on an emulator."""
+    client.create_table(
+        TableName="world",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
 
 
 def scanned(client: Any) -> dict[Key, bytes]:

@@ -26,7 +26,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from tests import sync_world
 from tests.faults import some_seed
-from tests.sync_world import ENTITIES, plan, scanned
+from tests.sync_world import ENTITIES, PROCESS_LIMITS, plan, scanned
 
 from ashore.app import PermitTooShort, Routes, WritesHeld, keep_to_permits, write_config
 from ashore.cutover.errors import TookTooLong
@@ -42,7 +42,7 @@ from ashore.pipeline.load import load
 from ashore.pipeline.reverse import WriteBack
 from ashore.pipeline.sync import caught_up, run_worker
 from ashore.postgres.connect import Conn, connect
-from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.order import SyncOrder
 from ashore.sync.start import ensure_stream
 
 _KILLS: Final = int(os.environ.get("ASHORE_KILLS", "100" if os.environ.get("CI") == "true" else "8"))
@@ -51,9 +51,6 @@ _VALIDITY_MS: Final = 1_500
 _WRITE_SECONDS: Final = 1.2
 _SLOW_SECONDS: Final = 1.0
 _MAX_PAUSE_SECONDS: Final = 6.0
-_LIMITS: Final = SyncLimits(
-    lease_seconds=0.5, list_seconds=0.5, tend_seconds=0.1, poll_seconds=0.1, empty_reads=3, margin_seconds=0.2
-)
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Place:
     def order(self) -> SyncOrder:
         table = TableSource(table="world", region=self.region, endpoint_url=self.endpoint, segments=2, page_limit=5)
         stream = TableStream(table="world", region=self.region, endpoint_url=self.endpoint)
-        return SyncOrder(dsn=self.dsn, plan=plan, source=stream, fetch=table.get_items, limits=_LIMITS)
+        return SyncOrder(dsn=self.dsn, plan=plan, source=stream, fetch=table.get_items, limits=PROCESS_LIMITS)
 
     def write_back(self) -> WriteBack:
         store = TableWriter(table="world", region=self.region, endpoint_url=self.endpoint)
@@ -213,13 +210,7 @@ def place(postgres_dsn: str, moto: LocalAws, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in moto.environment.items():
         monkeypatch.setenv(name, value)
     client = moto.client("dynamodb")
-    client.create_table(
-        TableName="world",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
+    sync_world.make_table(client)
     for name in _ACCOUNTS:
         item = {"pk": {"S": f"account|{name}"}, "sk": {"S": "account"}, "balance": {"N": "0"}}
         client.put_item(TableName="world", Item=item)

@@ -139,16 +139,7 @@ def place(
 ) -> Iterator[Place]:
     for name, value in dynamodb.environment.items():
         monkeypatch.setenv(name, value)
-    dynamodb.client("dynamodb").create_table(
-        TableName="world",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
+    sync_world.make_table(dynamodb.client("dynamodb"))
     dsn = failing_server.create_database("chaos")
     sync_world.fresh(dsn)
     with (

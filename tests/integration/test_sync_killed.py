@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from tests import sync_world
 from tests.faults import some_seed
-from tests.sync_world import ENTITIES, Writer, records_of, scanned
+from tests.sync_world import ENTITIES, PROCESS_LIMITS, Writer, records_of, scanned
 
 from ashore.dynamodb.scan import TableSource
 from ashore.dynamodb.stream import TableStream
@@ -25,19 +25,16 @@ from ashore.local import LocalAws
 from ashore.pipeline.load import load
 from ashore.pipeline.sync import caught_up, run_worker
 from ashore.postgres.connect import connect
-from ashore.sync.order import SyncLimits, SyncOrder
+from ashore.sync.order import SyncOrder
 from ashore.sync.start import ensure_stream
 
 _KILLS = int(os.environ.get("ASHORE_KILLS", "100" if os.environ.get("CI") == "true" else "12"))
-_LIMITS = SyncLimits(
-    lease_seconds=0.5, list_seconds=0.5, tend_seconds=0.1, poll_seconds=0.1, empty_reads=3, margin_seconds=0.2
-)
 
 
 def sync_order(dsn: str, endpoint: str, region: str) -> SyncOrder:
     table = TableSource(table="world", region=region, endpoint_url=endpoint)
     stream = TableStream(table="world", region=region, endpoint_url=endpoint)
-    return SyncOrder(dsn=dsn, plan=sync_world.plan, source=stream, fetch=table.get_items, limits=_LIMITS)
+    return SyncOrder(dsn=dsn, plan=sync_world.plan, source=stream, fetch=table.get_items, limits=PROCESS_LIMITS)
 
 
 def work(dsn: str, endpoint: str, region: str, environment: dict[str, str]) -> None:
@@ -63,13 +60,7 @@ def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn
     seed = some_seed("kills")
     rng = random.Random(seed)
     client = moto.client("dynamodb")
-    client.create_table(
-        TableName="world",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
+    sync_world.make_table(client)
     for name, value in moto.environment.items():
         os.environ[name] = value  # `no_real_aws` takes them away again
     sync_world.fresh(postgres_dsn)

@@ -144,7 +144,7 @@ class EntityCompiler:
                 f"the source {has} sort key, the key {partition!r} is otherwise", "give key(…) what the table has"
             )
             return None
-        first, second = self._pattern(partition), None if sort is None else self._pattern(sort)
+        first, second = self.refuse.pattern(partition), None if sort is None else self.refuse.pattern(sort)
         if first is None or (sort is not None and second is None):
             return None
         for pattern, attribute in ((first, self.source.partition_key), (second, self.source.sort_key)):
@@ -159,13 +159,6 @@ class EntityCompiler:
                     "such a key is one column: '{column}'",
                 )
         return Generation(partition=first, sort=second)
-
-    def _pattern(self, text: str) -> Pattern | None:
-        try:
-            return Pattern.parse(text)
-        except ValueError as error:
-            self.refuse(f"the pattern {text!r} cannot be read", str(error))
-            return None
 
     def _key(self, generations: list[Generation]) -> list[KeyColumn]:
         table = self.entity.table
@@ -225,7 +218,7 @@ class EntityCompiler:
         plans = []
         for attribute, declared in self.entity.derived.items():
             optional = isinstance(declared, Maybe)
-            pattern = self._pattern(declared.template if isinstance(declared, Maybe) else declared)
+            pattern = self.refuse.pattern(declared.template if isinstance(declared, Maybe) else declared)
             if pattern is None:
                 continue
             if pattern.held:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ashore.errors import Problem
+from ashore.mapping.compile_record import Refusals
 from ashore.mapping.declare import Maybe, Mirror, Rule, Source
-from ashore.mapping.pattern import Glob, Pattern
+from ashore.mapping.pattern import Glob
 from ashore.mapping.plan import DerivedPlan, EntityPlan, Generation, MirrorPlan, RulePlan, key_attributes
 from ashore.mapping.pointer import token
 
@@ -28,7 +29,7 @@ def rule_plans(
             plan = by_name.get(mirror.of.name)
             compiler = _Compiler(rule, mirror, plan)
             mirrors += compiler.compile(partition, sort)
-            problems += compiler.problems
+            problems += compiler.refuse.problems
         rules.append(RulePlan(rule=rule, partition=partition, sort=sort, mirrors=tuple(mirrors)))
     of = {name: tuple(one for rule in rules for one in rule.mirrors if one.entity == name) for name in by_name}
     return rules, [replace(plan, mirrors=of[plan.name]) for plan in plans]
@@ -70,11 +71,7 @@ class _Compiler:
     def __init__(self, rule: Rule, mirror: Mirror, plan: EntityPlan | None) -> None:
         self.mirror = mirror
         self.plan = plan
-        self.where = f"leave_out({rule.name!r})"
-        self.problems: list[Problem] = []
-
-    def refuse(self, what: str, hint: str) -> None:
-        self.problems.append(Problem(where=self.where, what=what, hint=hint))
+        self.refuse = Refusals(f"leave_out({rule.name!r})")
 
     def compile(self, partition: Glob, sort: Glob) -> list[MirrorPlan]:
         """The mirror; nothing where something is wrong, here or in its entity."""
@@ -91,14 +88,14 @@ class _Compiler:
                 self.refuse(f"does not speak of keys {pattern.text!r}", "let the rule's text begin as the mirror's key")
         attributes = [self._attribute(plan, name, said) for name, said in mirror.attributes.items()]
         known = tuple(one for one in attributes if one is not None)
-        return [] if self.problems else [MirrorPlan(entity=plan.name, form=form, attributes=known)]
+        return [] if self.refuse.problems else [MirrorPlan(entity=plan.name, form=form, attributes=known)]
 
     def _form(self, plan: EntityPlan) -> Generation | None:
         if (self.mirror.sort is None) is not (plan.sort_key is None):
             self.refuse("its mirror has another key than the table", "give it what the table's key has")
             return None
-        partition = self._pattern(self.mirror.partition)
-        sort = None if self.mirror.sort is None else self._pattern(self.mirror.sort)
+        partition = self.refuse.pattern(self.mirror.partition)
+        sort = None if self.mirror.sort is None else self.refuse.pattern(self.mirror.sort)
         if partition is None or (self.mirror.sort is not None and sort is None):
             return None
         return Generation(partition=partition, sort=sort)
@@ -114,15 +111,8 @@ class _Compiler:
                 "name every column of the table's primary key in it",
             )
 
-    def _pattern(self, text: str) -> Pattern | None:
-        try:
-            return Pattern.parse(text)
-        except ValueError as error:
-            self.refuse(f"the pattern {text!r} cannot be read", str(error))
-            return None
-
     def _attribute(self, plan: EntityPlan, attribute: str, said: str | Maybe) -> DerivedPlan | None:
-        pattern = self._pattern(said.template if isinstance(said, Maybe) else said)
+        pattern = self.refuse.pattern(said.template if isinstance(said, Maybe) else said)
         if pattern is None:
             return None
         types = plan.column_types

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 from ashore.errors import Problem
 from ashore.mapping.declare import Attribute, Epoch, Explicit, InText, Unfit
 from ashore.mapping.names import Convention
+from ashore.mapping.pattern import Pattern
 from ashore.mapping.plan import EXTRA, RESIDUE, ColumnPlan, RecordPlan
 from ashore.mapping.pointer import pointer
 from ashore.mapping.types import column_type, numbers, times
@@ -34,6 +35,14 @@ class Refusals:
     def inside(self, part: str) -> Refusals:
         """The same gathering, for a part of this place."""
         return Refusals(f"{self.where}, {part}", self.problems)
+
+    def pattern(self, text: str) -> Pattern | None:
+        """The pattern that a text is; None where it is none, which is gathered."""
+        try:
+            return Pattern.parse(text)
+        except ValueError as error:
+            self(f"the pattern {text!r} cannot be read", str(error))
+            return None
 
 
 @dataclass(slots=True, kw_only=True)
