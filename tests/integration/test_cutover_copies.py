@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,12 @@ from tests.sync_world import ENTITIES, SteppedLoad
 
 from ashore.cutover import noting
 from ashore.dynamodb.export import ExportSource
+from ashore.ledger import feeds
 from ashore.ledger.errors import LeaseLost
 from ashore.local.export_writer import write_export
 from ashore.pipeline.foreign import overwrite
+from ashore.pipeline.reverse import WriteBack
+from ashore.pipeline.sync import run_worker
 from ashore.pipeline.verify import verify
 from ashore.postgres.connect import connect
 from ashore.postgres.items import prepare
@@ -318,9 +322,8 @@ def test_what_an_earlier_declaration_noted_is_written_back_and_the_outbox_learns
     bare = replace(sync_world.plan.entities["task"], copies=None, mirrors=())
     with connect(copied.dsn, application_name="test", autocommit=True) as conn:
         noting.refresh(conn, "world", bare, sync_world.tables(conn), to_write_back=True)
-        copied.update("2", "title", "noted before")
-        task = sync_world.plan.entities["task"]
-        noting.refresh(conn, "world", task, sync_world.tables(conn), to_write_back=True)
+    copied.update("2", "title", "noted before")
+    begin_to_work(copied)
     drain(copied.writer)
     assert copied.items()["project|a", "task|2"]["title"] == {"S": "noted before"}
     copied.update("2", "title", "noted after")
@@ -328,6 +331,22 @@ def test_what_an_earlier_declaration_noted_is_written_back_and_the_outbox_learns
     drain(copied.writer)
     assert copied.items()["done|bob", "m9"]["title"] == {"S": "noted after"}
     assert ("title|noted before", "2") not in copied.items()
+
+
+def test_what_is_noted_for_a_feed_alone_stays_so_when_a_worker_begins(copied: Copied) -> None:
+    task = sync_world.plan.entities["task"]
+    with connect(copied.dsn, application_name="test", autocommit=True) as conn, conn.transaction():
+        noting.install(conn, "world", task, sync_world.tables(conn), to_write_back=False)
+        feeds.begin(conn, "world", "task", index="tasks", old_feed="none", notes_for_feed_only=True)
+    begin_to_work(copied)
+    copied.update("2", "title", "for the index")
+    assert copied.rows("SELECT DISTINCT back FROM ashore.outbox WHERE entity = 'task'") == [(False,)]
+
+
+def begin_to_work(copied: Copied) -> None:
+    """A worker that begins, and ends at once."""
+    order = sync_world.order(copied.dsn, copied.table)
+    run_worker(order, threading.Event(), until=lambda _: True, write_back=WriteBack(store=copied.store))
 
 
 def test_of_two_rows_that_give_one_copy_one_has_it_and_keeps_it_until_it_leaves(copied: Copied) -> None:
