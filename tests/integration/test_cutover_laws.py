@@ -20,7 +20,7 @@ from ashore.cutover.errors import GatesClosed, NoWayBack, RoleMayStillWrite, Too
 from ashore.cutover.gates import Conditions, Gate
 from ashore.cutover.run import Order, cut_over, rehearse, roll_back
 from ashore.cutover.switch import Crossing, NotYet
-from ashore.ledger import crossing, records
+from ashore.ledger import crossing, outbox, records
 from ashore.ledger.crossing import crossing_states, routes
 from ashore.ledger.errors import StateMoved
 from ashore.postgres.connect import Conn, connect
@@ -370,6 +370,15 @@ def test_law_20_removals_of_a_retired_entity_are_ignored(world: World) -> None:
     sync_world.settle(world.dsn, world.table)
     assert world.rows("SELECT count(*) FROM world.account") == [(2,)]
     assert world.rows("SELECT count(*) FROM ashore.foreign_write") == [(0,)]
+
+
+def test_what_still_waits_to_be_written_back_is_dropped_when_its_entity_retires_and_no_other(world: World) -> None:
+    world.cut_over()
+    world.do("UPDATE world.account SET balance = 8 WHERE account_id = '1'")
+    world.do("INSERT INTO world.session (session_id, ttl) VALUES ('5', 9)")
+    with world.conn.transaction():
+        outbox.let_go(world.conn, "world", ["account"])
+    assert world.rows("SELECT DISTINCT entity, back FROM ashore.outbox") == [("session", True)]
 
 
 def test_foreign_keys_are_made_between_tables_that_postgresql_writes_and_taken_off_on_the_way_back(
