@@ -52,9 +52,10 @@ def test_writes_cross_are_written_back_and_come_back(streamed: Any, moto: Any, m
         client.update_continuous_backups(
             TableName="shop", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
-        streamed.json("cutover", "reads", "customer")
+        streamed.json("cutover", "reads", "customer", "--validity", "5.5")
+        assert streamed.rows("SELECT validity_ms FROM ashore.crossing") == [(5_500,)]
         rehearsed = streamed.json("cutover", "writes", "customer", "--rehearse")["pause_seconds"]
-        assert 5.0 <= rehearsed <= 60.0
+        assert 5.5 <= rehearsed <= 60.0
         planned = streamed.json("cutover", "writes", "customer", *restore_point, "--dry-run")
         assert planned["is_open"], planned["gates"]
 
