@@ -109,9 +109,9 @@ def _messages(tree: ast.AST) -> Iterator[str]:
 
 
 def _what(node: ast.AST) -> ast.expr | None:
-    """What a call of `refuse` or `Problem` says; None for other nodes."""
+    """What a call of `refuse` (within its class: of `self`) or `Problem` says; None for other nodes."""
     match node:
-        case ast.Call(func=ast.Name(id="refuse") | ast.Attribute(attr="refuse"), args=[what, *_]):
+        case ast.Call(func=ast.Name(id="refuse" | "self") | ast.Attribute(attr="refuse"), args=[what, *_]):
             return what
         case ast.Call(func=ast.Name(id="Problem"), keywords=keywords):
             return next(keyword.value for keyword in keywords if keyword.arg == "what")
