@@ -11,7 +11,7 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ashore.dynamodb.settings import Aws, dynamodb_client, session_of
+from ashore.dynamodb.settings import Aws, client_of, dynamodb_client
 from ashore.dynamodb.table import TableInfo, description_of, info_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def reads_of_a_day(info: TableInfo, aws: Aws, until: datetime) -> float | None:
     names = [None, *(index.name for index in info.indexes if index.is_global)]
     queries = [_query(f"m{number}r", info.name, name, "ConsumedReadCapacityUnits") for number, name in enumerate(names)]
     try:
-        client = session_of(aws).client("cloudwatch", endpoint_url=aws.endpoint_url, config=asked_briefly)
+        client = client_of(aws, "cloudwatch", asked_briefly)
         pages = client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=queries, StartTime=until - timedelta(days=1), EndTime=until
         )
@@ -202,14 +202,14 @@ def _lambda_readers(info: TableInfo, aws: Aws) -> tuple[str, ...]:
     """The functions whose event source mapping names the stream, whether or not it is paused."""
     if info.stream is None:
         return ()
-    client = session_of(aws).client("lambda", endpoint_url=aws.endpoint_url, config=asked_briefly)
+    client = client_of(aws, "lambda", asked_briefly)
     pages = client.get_paginator("list_event_source_mappings").paginate(EventSourceArn=info.stream.arn)
     mappings = [mapping for page in pages for mapping in page["EventSourceMappings"]]
     return tuple(sorted(mapping["FunctionArn"] for mapping in mappings))
 
 
 def _kinesis_streams(table: str, aws: Aws) -> tuple[str, ...]:
-    client = session_of(aws).client("dynamodb", endpoint_url=aws.endpoint_url, config=asked_briefly)
+    client = client_of(aws, "dynamodb", asked_briefly)
     answer = client.describe_kinesis_streaming_destination(TableName=table)
     return tuple(
         sorted(
@@ -229,7 +229,7 @@ def _consumption(info: TableInfo, aws: Aws) -> dict[str | None, Consumed]:
         for metric in ("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits")
     ]
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    client = session_of(aws).client("cloudwatch", endpoint_url=aws.endpoint_url, config=asked_briefly)
+    client = client_of(aws, "cloudwatch", asked_briefly)
     pages = client.get_paginator("get_metric_data").paginate(
         MetricDataQueries=queries, StartTime=end - timedelta(days=days_looked_back), EndTime=end
     )

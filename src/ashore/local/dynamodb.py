@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Final, Literal, overload
 
 import boto3
 from botocore.config import Config
@@ -61,13 +62,16 @@ class LocalAws:
 
     def client(self, service: Literal["dynamodb", "s3"]) -> DynamoDBClient | S3Client:
         """Return a new boto3 client of this server; whatever the machine has of AWS's settings is left aside."""
-        session = boto3.Session(
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            region_name=self.region,
-        )
         config = Config(s3={"addressing_style": "path"}, proxies={}, retries={"mode": "standard", "max_attempts": 3})
-        return session.client(service, endpoint_url=self.endpoint_url, config=config)
+        with _one_at_a_time:
+            return _session().client(
+                service,
+                endpoint_url=self.endpoint_url,
+                config=config,
+                region_name=self.region,
+                aws_access_key_id=self.access_key_id,
+                aws_secret_access_key=self.secret_access_key,
+            )
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -78,6 +82,15 @@ class LocalAws:
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
         }
+
+
+_one_at_a_time: Final = threading.Lock()
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all clients: a session reads the descriptions of services anew, and is not thread-safe."""
+    return boto3.Session()
 
 
 @contextmanager
