@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashore.assess.batches import forms_of_batch
+from ashore.assess import sketch as sketches
+from ashore.assess.batches import Batch
 from ashore.assess.census import MOST_ATTRIBUTES, Census
 from ashore.assess.forms import form_of
 from ashore.assess.sketch import KEPT, Sketch
@@ -83,20 +88,28 @@ def facts(census: Census) -> Any:
     )
 
 
-@given(items, st.data())
-def test_any_order_and_any_portions_give_the_same_census(some: list[Any], data: st.DataObject) -> None:
-    whole = facts(census_of(some))
-    shuffled = data.draw(st.permutations(some))
-    cut = data.draw(st.integers(0, len(some)))
-    assert whole == facts(census_of(shuffled[:cut], shuffled[cut:]))
-    merged = census_of(shuffled[:cut])
-    merged.merge(census_of(shuffled[cut:]))
-    assert whole == facts(merged)
+many_or_few_kept = pytest.mark.parametrize("kept", [KEPT, 2])
+"""With few, a sketch is full at once, and what comes after is not made distinct any more."""
 
 
-@given(items)
-def test_counts_are_those_of_counting_one_by_one(some: list[Any]) -> None:
-    census = census_of(some)
+@many_or_few_kept
+@given(some=items, data=st.data())
+def test_any_order_and_any_portions_give_the_same_census(some: list[Any], data: st.DataObject, kept: int) -> None:
+    with patch.object(sketches, "KEPT", kept):
+        whole = facts(census_of(some))
+        shuffled = data.draw(st.permutations(some))
+        cut = data.draw(st.integers(0, len(some)))
+        assert whole == facts(census_of(shuffled[:cut], shuffled[cut:]))
+        merged = census_of(shuffled[:cut])
+        merged.merge(census_of(shuffled[cut:]))
+        assert whole == facts(merged)
+
+
+@many_or_few_kept
+@given(some=items)
+def test_counts_are_those_of_counting_one_by_one(some: list[Any], kept: int) -> None:
+    with patch.object(sketches, "KEPT", kept):
+        census = census_of(*([item] for item in some))
     for name in {name for item in some for name in item}:
         there = [item[name] for item in some if name in item]
         one = census.attributes[name]
@@ -113,32 +126,48 @@ def test_counts_are_those_of_counting_one_by_one(some: list[Any]) -> None:
             assert one.numbers.whole == all(number == number.to_integral_value() for number in in_number)
 
 
-@given(st.lists(texts, min_size=1, max_size=8))
-def test_a_batch_has_the_forms_of_its_texts(some: list[str]) -> None:
-    assert forms_of_batch(Counter(some)) == Counter(map(form_of, some))
+@pytest.mark.parametrize("distinct", [True, False])
+@given(some=st.lists(texts, min_size=1, max_size=8))
+def test_a_batch_has_the_forms_of_its_texts(some: list[str], distinct: bool) -> None:
+    batch = Batch.of(some, distinct=distinct)
+    assert batch.forms() == Counter(map(form_of, some))
+    assert batch.characters == sum(map(len, some))
+    assert batch.with_nul() == sum("\0" in text for text in some)
+    assert batch.with_json() == sum(_is_json(text) for text in some)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
+
+
+def each(texts: Iterable[str]) -> Batch:
+    return Batch.of(list(texts), distinct=False)
 
 
 def test_a_sketch_keeps_few_values_and_counts_many_nearly_right() -> None:
     sketch = Sketch()
     for start in range(0, 100_000, 1000):
-        sketch.add(Counter(f"value {number}" for number in range(start, start + 1000)))
+        sketch.add(each(f"value {number}" for number in range(start, start + 1000)))
     assert len(sketch.values()) <= KEPT
     assert not sketch.complete
     assert 92_000 < sketch.distinct() < 108_000
     assert sketch.unique
-    sketch.add(Counter(sketch.values()))
+    sketch.add(each(sketch.values()))
     assert not sketch.unique
 
 
 def test_two_sketches_tell_how_much_of_one_is_in_the_other() -> None:
     all_keys, some = Sketch(), Sketch()
-    all_keys.add(Counter(f"key {number}" for number in range(50_000)))
-    some.add(Counter(f"key {number}" for number in range(25_000, 75_000)))
+    all_keys.add(each(f"key {number}" for number in range(50_000)))
+    some.add(each(f"key {number}" for number in range(25_000, 75_000)))
     looked_at, found = some.contained_in(all_keys)
     assert looked_at > 1000
     assert 0.45 < found / looked_at < 0.55
     few = Sketch()
-    few.add(Counter(["key 1", "key 2", "no key"]))
+    few.add(each(["key 1", "key 2", "no key"]))
     assert few.contained_in(few) == (3, 3)
 
 

@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from operator import mul
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
-from ashore.assess.batches import forms_of_batch
+from ashore.assess.batches import Batch
 from ashore.assess.forms import Form
 from ashore.assess.sketch import Sketch, hash_of
 from ashore.mapping.wire import holds_nul, is_number
@@ -43,7 +43,6 @@ _contents: Final[Mapping[str, type]] = {
     "NS": list,
     "BS": list,
 }
-_opening: Final = frozenset("{[")
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ class NumberCensus:
     scale: int = 0
 
     def add(self, texts: Collection[str]) -> None:
-        """Count the distinct texts of numbers."""
+        """Count the texts of numbers; it is nothing to them how often one is there."""
         plain = [text for text in texts if text.isdigit() and text.isascii() and len(text) < 18]
         if plain:
             whole = list(map(int, plain))
@@ -135,12 +134,13 @@ class AttributeCensus:
     def add(self, values: Sequence[TypedValue], *, has_nul: bool = True) -> None:
         """Count some values. Content that is not of its type, which DynamoDB never gives, is not looked at."""
         self.present += len(values)
-        kinds = Counter(chain.from_iterable(values))
-        self.kinds.update(kinds)
-        if len(kinds) == 1:
-            (kind,) = kinds
-            self._add(kind, [value[kind] for value in values], has_nul=has_nul)
+        first = next(iter(values[0]), "")
+        alike = _column(first, values)
+        if alike is not None and sum(map(len, values)) == len(values):
+            self.kinds[first] += len(values)
+            self._add(first, alike, has_nul=has_nul)
             return
+        self.kinds.update(chain.from_iterable(values))
         by_kind: dict[str, list[Any]] = defaultdict(list)
         for value in values:
             for kind, content in value.items():
@@ -162,7 +162,7 @@ class AttributeCensus:
                 return
         match kind:
             case "S" | "N" | "B":
-                self._add_scalars(kind, Counter(contents), has_nul=has_nul)
+                self._add_scalars(kind, Batch.of(contents, distinct=self.sketch.complete), has_nul=has_nul)
             case "M" | "L":
                 self._add_nested(kind, contents, has_nul=has_nul)
             case "SS" | "NS" | "BS":
@@ -171,20 +171,18 @@ class AttributeCensus:
             case _:
                 self.bytes += len(contents)
 
-    def _add_scalars(self, kind: str, counted: Counter[str], *, has_nul: bool) -> None:
-        lengths = list(map(len, counted))
-        self.bytes += sum(map(mul, lengths, counted.values()))
-        self.sketch.add(counted)
+    def _add_scalars(self, kind: str, batch: Batch, *, has_nul: bool) -> None:
+        self.bytes += batch.characters
+        self.sketch.add(batch)
         if kind == "N":
             self.numbers = self.numbers or NumberCensus()
-            self.numbers.add(counted)
+            self.numbers.add(batch.texts)
         if kind != "S":
             return
-        self.shortest, self.longest = min(self.shortest, *lengths), max(self.longest, *lengths)
-        self.forms.update(forms_of_batch(counted))
-        if has_nul:
-            self.nul += sum(times for text, times in counted.items() if "\0" in text)
-        self.json += sum(times for text, times in counted.items() if text[:1] in _opening and _is_json(text))
+        self.shortest, self.longest = min(self.shortest, *batch.lengths), max(self.longest, *batch.lengths)
+        self.forms.update(batch.forms())
+        self.nul += batch.with_nul() if has_nul else 0
+        self.json += batch.with_json()
 
     def _add_nested(self, kind: str, contents: Sequence[Any], *, has_nul: bool) -> None:
         sizes = [len(_encode(content)) for content in contents]
@@ -261,7 +259,9 @@ class Census:
         self.bytes += sum(sizes)
         self.largest = max(self.largest, *sizes) if len(sizes) > 1 else max(self.largest, sizes[0])
         for name in sorted(set(chain.from_iterable(items))):
-            values = [item[name] for item in items if name in item]
+            values = _column(name, items)
+            if values is None:
+                values = [item[name] for item in items if name in item]
             one = self.attributes.get(name)
             if one is None:
                 if len(self.attributes) >= MOST_ATTRIBUTES:
@@ -319,10 +319,9 @@ def _holds_values(content: Mapping[str, Any]) -> bool:
     return all(type(value) is dict for value in content.values())
 
 
-def _is_json(text: str) -> bool:
-    if text[-1:] not in {"}", "]"}:
-        return False
+def _column(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
+    """What every row has under a name; None where one has nothing there."""
     try:
-        return isinstance(_decode(text), dict | list)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return False
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return None

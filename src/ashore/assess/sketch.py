@@ -8,9 +8,12 @@ Distinct Elements in a Data Stream (2002); Beyer and others, On Synopses for Dis
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
+
+from ashore.assess.batches import Batch
 
 KEPT: Final = 2_048
 _space: Final = 1 << 32
@@ -21,6 +24,13 @@ _addend: Final = 0x7F4A7C15
 def hash_of(value: str) -> int:
     """A number below 2^32, the same in every process: crc32, its linear structure multiplied away."""
     return (crc32(value.encode("utf-8", "surrogatepass")) * _factor + _addend) % _space
+
+
+def _encoded(texts: Sequence[str]) -> list[bytes]:
+    try:
+        return list(map(str.encode, texts))
+    except UnicodeEncodeError:
+        return [text.encode("utf-8", "surrogatepass") for text in texts]
 
 
 @dataclass(slots=True)
@@ -37,17 +47,18 @@ class Sketch:
     kept: Counter[str] = field(default_factory=Counter)
     below: int = _space
 
-    def add(self, added: Counter[str]) -> None:
-        """Add values, given with how often each is there; any order and any portions give the same sketch."""
-        self.count += added.total()
-        if self.below < _space:
-            kept, below = self.kept, self.below
-            for value, times in added.items():
-                # hash_of(value), without the call
-                if (crc32(value.encode("utf-8", "surrogatepass")) * _factor + _addend) % _space < below:
-                    kept[value] += times
+    def add(self, batch: Batch) -> None:
+        """Add values; any order and any portions give the same sketch."""
+        self.count += batch.total
+        kept, below = self.kept, self.below
+        if below < _space:
+            hashes = map(crc32, _encoded(batch.texts))
+            for text, times, at in zip(batch.texts, batch.times, hashes, strict=False):
+                if (at * _factor + _addend) % _space < below:  # hash_of(text), without the call
+                    kept[text] += times
         else:
-            self.kept.update(added)
+            for text, times in batch.pairs():
+                kept[text] += times
         if len(self.kept) > 2 * KEPT or (self.below == _space and len(self.kept) > KEPT):
             self._shrink()
 

@@ -6,7 +6,7 @@ import gc
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -43,7 +43,8 @@ _nul: Final = rb"\u0000"
 
 _shares: Final = 3
 """Of the units, for each worker: few, since merging takes time; more than one, to tell how far it is."""
-_batch: Final = 2_000
+_batch: Final = 500
+"""Items that are looked at together: few enough for the cache of a core to hold them, parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +91,25 @@ def survey(
     Raises:
         AshoreError: As the source does.
     """
-    looked = _sample(source, FIRST_LOOK if sample is None else sample, read_units)
-    seen, _ = _seen(looked.raw, keys)
-    shapes = tuple(shapes_of(seen, keys.types, keys.not_telling))
-    if sample is not None or looked.everything:
-        tally = _Tally.of(shapes, keys)
-        tally.add(looked.raw)
-        return tally.survey(complete=looked.everything, read_units=looked.read_units)
-    tally = _read_all(source, shapes, keys, workers, emit)
-    for _ in range(_more_passes):
-        if not tally.strays:
-            break
-        more, _ = _seen(tally.strays, keys)
-        wider = tuple(shapes_of([*seen, *more], keys.types, keys.not_telling))
-        if wider == shapes:
-            break
-        seen, shapes = [*seen, *more], wider
-        tally = _read_all(source, shapes, keys, workers, emit)
-    return tally.survey(complete=True, read_units=looked.read_units)
+    with _without_collector(), _processes(workers if sample is None else 1) as pool:
+        looked = _sample(source, FIRST_LOOK if sample is None else sample, read_units)
+        seen, _ = _seen(looked.raw, keys)
+        shapes = tuple(shapes_of(seen, keys.types, keys.not_telling))
+        if sample is not None or looked.everything:
+            tally = _Tally.of(shapes, keys)
+            tally.add(looked.raw)
+            return tally.survey(complete=looked.everything, read_units=looked.read_units)
+        tally = _read_all(source, shapes, keys, pool, emit)
+        for _ in range(_more_passes):
+            if not tally.strays:
+                break
+            more, _ = _seen(tally.strays, keys)
+            wider = tuple(shapes_of([*seen, *more], keys.types, keys.not_telling))
+            if wider == shapes:
+                break
+            seen, shapes = [*seen, *more], wider
+            tally = _read_all(source, shapes, keys, pool, emit)
+        return tally.survey(complete=True, read_units=looked.read_units)
 
 
 def _sample(source: ItemSource, wanted: int, read_units: float) -> _Sample:
@@ -270,17 +272,39 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _read_all(source: ItemSource, shapes: tuple[Shape, ...], keys: Keys, workers: int, emit: Emit) -> _Tally:
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    size: int
+    executor: Executor | None
+
+
+@contextmanager
+def _processes(size: int) -> Iterator[_Pool]:
+    """Processes to read with, which begin to start at once, beside the look at the sample; none where one is enough."""
+    if size == 1:
+        yield _Pool(1, None)
+        return
+    with ProcessPoolExecutor(size, mp_context=get_context("spawn")) as executor:
+        for _ in range(size):
+            executor.submit(_start)
+        yield _Pool(size, executor)
+
+
+def _start() -> None:
+    """Nothing: that this module is imported is what takes time."""
+
+
+def _read_all(source: ItemSource, shapes: tuple[Shape, ...], keys: Keys, pool: _Pool, emit: Emit) -> _Tally:
     units = source.units()
     total = _Tally.of(shapes, keys)
-    shares = [share for place in range(workers * _shares) if (share := units[place :: workers * _shares])]
-    if workers == 1 or len(units) == 1:
+    shares = [share for place in range(pool.size * _shares) if (share := units[place :: pool.size * _shares])]
+    if pool.executor is None or len(units) == 1:
         for share in shares:
             _add_share(emit, total, _read_units(source, share, shapes, keys))
         return total
-    with ProcessPoolExecutor(min(workers, len(shares)), mp_context=get_context("spawn")) as pool:
-        for finished in as_completed([pool.submit(_read_units, source, share, shapes, keys) for share in shares]):
-            _add_share(emit, total, finished.result())
+    submitted = [pool.executor.submit(_read_units, source, share, shapes, keys) for share in shares]
+    for finished in as_completed(submitted):
+        _add_share(emit, total, finished.result())
     return total
 
 
