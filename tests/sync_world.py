@@ -18,7 +18,7 @@ import psycopg
 import sqlalchemy as sa
 from tests.streamed_table import MemoryTable
 
-from ashore.ledger import loads, units
+from ashore.ledger import gaps, loads, repairs, units
 from ashore.ledger.chunk import ChunkWriter
 from ashore.ledger.schema import ensure_ledger
 from ashore.load.order import LoadOrder, PlannedEncoding, planned_encoding
@@ -446,6 +446,21 @@ def homes(dsn: str) -> Homes:
         count = conn.execute("SELECT count(*) FROM ashore.rejected_item").fetchone()
         assert count == (len(rejected),), "an item is rejected twice"
     return Homes(rows, copies, rejected, parked)
+
+
+def ask_every_key(dsn: str, table: MemoryTable) -> bool:
+    """What a complete `ashore verify --repair` does after a gap, if every key of either side differed."""
+    with connect(dsn, application_name="test", autocommit=True) as conn:
+        known = gaps.open_gaps(conn, "world")
+        if known:
+            found = homes(dsn)
+            keys = {*table.items, *found.rows, *found.copies, *found.rejected, *found.parked}
+            named = [json.dumps({"pk": {"S": p}, "sk": {"S": q or ""}}, separators=(",", ":")) for p, q in keys]
+            asked = [(repairs.key_hash(key.encode()), key.encode(), None) for key in named]
+            repairs.ask_repair(conn, "world", asked, reason="verify")
+            gaps.gaps_asked(conn, "world", [gap.id for gap in known])
+            gaps.close_gaps(conn, "world")
+    return bool(known)
 
 
 def assert_equal(dsn: str, table: Any, entities: tuple[str, ...] = ENTITIES) -> None:

@@ -20,6 +20,7 @@ from ashore.ledger import gaps, streams, written
 from ashore.local.export_writer import WrittenKey, write_changes_export
 from ashore.pipeline.gaps import GapsRepaired, gaps_of, repair_from_exports
 from ashore.postgres.connect import connect
+from ashore.sync import worker as sync_worker
 from ashore.sync.errors import (
     ExportOfOtherTable,
     GapNotCovered,
@@ -236,6 +237,10 @@ def test_a_gap_begins_where_its_shard_or_an_ancestor_had_got_to_and_else_nobody_
         conn.execute("SET timezone = 'UTC'")
         for shard in streams.not_seen(conn, "world", datetime.now(UTC) + HOUR):
             gaps.keep_gap(conn, source="world", shard=shard, kind="trimmed", decision="repair")
+        assert streams.without_parent(conn, "world", seconds=0.0) == [], "before all else was read"
+        conn.execute("UPDATE ashore.shard SET passed_at = now() WHERE shard <> 'lonely'")
+        for shard in streams.without_parent(conn, "world", seconds=0.0):
+            gaps.keep_gap(conn, source="world", shard=shard, kind="unlisted_parent", decision="repair")
     found = dict(lost.rows("SELECT shard, known_at::text FROM ashore.gap"))
     assert found["lonely"] is None
     assert found["child"].startswith("2026-01-01 10:00")
@@ -286,3 +291,62 @@ def test_a_load_anew_does_not_wait_for_a_gap_whose_keys_wait_for_the_load(lost: 
 
     lost.assert_equal()
     assert (lost.open(), lost.queued()) == (0, 0)
+
+
+def held_up(lost: LostCrossing) -> None:
+    """A worker that is slow has the shards there are."""
+    lost.do("UPDATE ashore.shard SET owner = 'slow', lease_until = clock_timestamp() + interval '1 h'")
+
+
+def test_a_shard_that_left_the_list_is_looked_for_only_once_those_before_it_were_read(lost: LostCrossing) -> None:
+    """Else: its loss is found and repaired, then the older record of its parent is read, and undoes the repair."""
+    lost.table.put(account(1))
+    lost.synced()
+    lost.window_begins()
+    held_up(lost)
+    lost.table.put(account(1, balance=2))
+    for shard in lost.table.open_shards():
+        lost.table.close(shard, children=1)
+    lost.table.put(account(1, balance=3))
+    lost.go_on()
+    for shard in lost.table.open_shards():
+        lost.table.trim(shard, len(shard.records))
+        shard.is_listed = False
+    lost.go_on()
+    lost.repair(lost.export(account(1)))
+    lost.go_on()
+
+    lost.do("UPDATE ashore.shard SET lease_until = clock_timestamp()")
+    lost.go_on()
+
+    lost.repair(lost.export(account(1), name="after"))
+    lost.assert_equal()
+    assert lost.open() == 0
+
+
+def test_a_parent_that_was_never_listed_is_given_up_only_once_all_before_it_was_read(
+    lost: LostCrossing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else: its loss is found and repaired, then the older record of its own parent is read, and undoes the repair."""
+    monkeypatch.setattr(sync_worker, "_PARENT_SECONDS", 0.0)
+    lost.table.put(account(1))
+    lost.synced()
+    lost.window_begins()
+    held_up(lost)
+    lost.table.put(account(1, balance=2))
+    for shard in lost.table.open_shards():
+        lost.table.close(shard, children=1, is_listed=False)
+    lost.table.put(account(1, balance=3))
+    for shard in lost.table.open_shards():
+        lost.table.close(shard, children=1)
+        lost.table.vanish(shard)
+    lost.go_on()
+    sync_world.ask_every_key(lost.dsn, lost.table)
+    lost.go_on()
+
+    lost.do("UPDATE ashore.shard SET lease_until = clock_timestamp()")
+    lost.go_on()
+
+    sync_world.ask_every_key(lost.dsn, lost.table)
+    lost.assert_equal()
+    assert lost.open() == 0

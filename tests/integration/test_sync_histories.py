@@ -6,7 +6,6 @@ out from the items alone. A history that fails is shrunk to the steps that it ne
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, MemoryMarkers, SteppedLoad
 
 from ashore.dynamodb.errors import Unreachable
-from ashore.ledger import gaps, leases, repairs, streams
+from ashore.ledger import leases, streams
 from ashore.ledger.errors import LeaseLost
 from ashore.model.change import ChangePage
 from ashore.observe.events import Event, SyncBatch, SyncMerged
@@ -326,18 +325,8 @@ class History:
             self.is_hurt = True
 
     def _repair_all(self, _: int) -> None:
-        """What a complete `ashore verify --repair` does after a gap, if every key of either side differed."""
-        with connect(self.dsn, application_name="test", autocommit=True) as conn:
-            known = gaps.open_gaps(conn, "world")
-            if known:
-                found = sync_world.homes(self.dsn)
-                keys = {*self.table.items, *found.rows, *found.copies, *found.rejected, *found.parked}
-                named = [json.dumps({"pk": _s(p), "sk": _s(q or "")}, separators=(",", ":")) for p, q in keys]
-                asked = [(repairs.key_hash(key.encode()), key.encode(), None) for key in named]
-                repairs.ask_repair(conn, "world", asked, reason="verify")
-                gaps.gaps_asked(conn, "world", [gap.id for gap in known])
-                gaps.close_gaps(conn, "world")
-                self.happened.add("every key was repaired after a gap")
+        if sync_world.ask_every_key(self.dsn, self.table):
+            self.happened.add("every key was repaired after a gap")
 
     def _pause(self, number: int) -> None:
         with connect(self.dsn, application_name="test", autocommit=True) as conn:

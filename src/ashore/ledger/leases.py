@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection
 from typing import Final, LiteralString
 
-from ashore.ledger.streams import ShardRecord, is_running, shard_record
+from ashore.ledger.streams import READABLE, ShardRecord, is_running, shard_record
 from ashore.postgres.connect import Conn, one_row
 
 _ALIVE: Final = """
@@ -26,14 +26,8 @@ _RENEW: Final = """
     FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
     RETURNING s.shard
 """
-_READABLE: Final[LiteralString] = """
-    s.state = 'open' AND NOT EXISTS (
-        SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent AND p.state = 'open')
-    AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
-        SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
-"""
 _FAIR_SHARE: Final[LiteralString] = f"""
-    SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND {_READABLE})
+    SELECT ceil((SELECT count(*) FROM ashore.shard s WHERE s.source = %(source)s AND {READABLE})
                 / greatest(1, (SELECT count(*) FROM ashore.sync_worker w
                                WHERE w.source = %(source)s AND w.alive_until > clock_timestamp()))::numeric)::int
 """  # noqa: S608 (a constant)
@@ -42,7 +36,7 @@ _TAKE: Final[LiteralString] = f"""
         lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
     WHERE source = %(source)s AND shard IN (
         SELECT s.shard FROM ashore.shard s
-        WHERE s.source = %(source)s AND (s.owner IS NULL OR s.lease_until < clock_timestamp()) AND {_READABLE}
+        WHERE s.source = %(source)s AND (s.owner IS NULL OR s.lease_until < clock_timestamp()) AND {READABLE}
         ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
     )
     RETURNING shard, parent, first, position, state, at_horizon, fence, batches,

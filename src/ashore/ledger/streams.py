@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, LiteralString
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -62,6 +62,14 @@ class Progress:
     ended: bool = False
 
 
+READABLE: Final[LiteralString] = """
+    s.state = 'open' AND NOT EXISTS (
+        SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent AND p.state = 'open')
+    AND (s.parent IS NULL OR s.at_horizon OR EXISTS (
+        SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent))
+"""
+"""Of a shard `s`: there is something to read in it, and all that came before it was read."""
+
 _STREAM = "SELECT source, arn, origin, state, started_at, listed_at, since FROM ashore.stream WHERE source = %s"
 _BEGIN = """
     INSERT INTO ashore.stream (source, arn, origin, state, listed_at)
@@ -86,18 +94,21 @@ _MAY_LIST = """
     UPDATE ashore.stream SET listed_at = clock_timestamp()
     WHERE source = %(source)s AND (listed_at IS NULL OR listed_at < clock_timestamp() - %(seconds)s * interval '1 s')
 """
-_NOT_SEEN = """
+_NOT_SEEN: Final[LiteralString] = f"""
     SELECT shard, parent, first, position, state, at_horizon, fence, batches,
            coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
-    FROM ashore.shard WHERE source = %(source)s AND state = 'open' AND seen_at < %(since)s
-"""
-_WITHOUT_PARENT = """
+    FROM ashore.shard s WHERE s.source = %(source)s AND s.seen_at < %(since)s AND {READABLE}
+"""  # noqa: S608 (a constant)
+_WITHOUT_PARENT: Final[LiteralString] = f"""
     SELECT shard, parent, first, position, state, at_horizon, fence, batches,
            coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
-    FROM ashore.shard s WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
-      AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = s.source AND p.shard = s.parent)
+    FROM ashore.shard c WHERE source = %(source)s AND state = 'open' AND NOT at_horizon AND parent IS NOT NULL
+      AND NOT EXISTS (SELECT FROM ashore.shard p WHERE p.source = c.source AND p.shard = c.parent)
       AND listed_at < clock_timestamp() - %(seconds)s * interval '1 s'
-"""
+      AND NOT EXISTS (
+          SELECT FROM ashore.shard s WHERE s.source = c.source AND {READABLE}
+            AND coalesce(greatest(s.passed_at, s.marked_at, s.skipped_at), '-infinity') < c.listed_at)
+"""  # noqa: S608 (a constant)
 _PRUNE = """
     WITH gone AS (
         DELETE FROM ashore.shard s WHERE source = %(source)s AND state IN ('ended', 'skipped') AND seen_at < %(since)s
@@ -225,12 +236,20 @@ def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool
 
 
 def not_seen(conn: Conn, source: str, since: datetime) -> list[ShardRecord]:
-    """Shards that are not read to their end and were not in a listing that began at `since`."""
+    """Shards that are not read to their end and were not in a listing that began at `since`.
+
+    Only those whose turn to be read it is: what such a shard has lost is read from the table, and older records of the
+    same keys that came after that would undo it.
+    """
     return _shards(conn, _NOT_SEEN, {"source": source, "since": since})
 
 
 def without_parent(conn: Conn, source: str, *, seconds: float) -> list[ShardRecord]:
-    """Shards that have waited for so long for their parents to be listed that these must have come and gone."""
+    """Shards that have waited for so long for their parents to be listed that these must have come and gone.
+
+    None before all that can be read was read up to the moment that such a shard was listed: for the reason that
+    `not_seen` has, and since nobody knows which shard its parent came from.
+    """
     return _shards(conn, _WITHOUT_PARENT, {"source": source, "seconds": seconds})
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any, Final
 
 import msgspec
@@ -247,9 +249,15 @@ def _compiled(source: fast_source.Source, argument: str) -> Callable[[Any], Any]
         "NULL": NULL,
         **source.names,
     }
-    exec(compile(text, "<ashore fast path>", "exec"), namespace)  # noqa: S102 (names are bound or quoted by repr)
+    exec(_code(text), namespace)  # noqa: S102 (names are bound or quoted by repr)
     function: Callable[[Any], Any] = namespace["function"]
     return function
+
+
+@lru_cache(maxsize=128)
+def _code(text: str) -> CodeType:
+    """Compiled once a process, however many encoders of the same declaration are made."""
+    return compile(text, "<ashore fast path>", "exec")
 
 
 class _SpecialError(Exception):
