@@ -14,6 +14,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 # What pytest leaves out; `make test SELECT=` leaves out nothing. `make test ARGS="-k copy"` adds to it.
 SELECT ?= -m "not slow"
 ARGS ?=
+# Tests run in as many processes as there are cores, each with servers of its own; 0 for one, without processes beside it.
+PROCESSES ?= logical
+PARALLEL := -n $(PROCESSES) --maxprocesses 8 --dist worksteal
 SLOWEST ?= 10
 RUNS ?= 10
 SEED ?= 1
@@ -23,7 +26,8 @@ LONGEST_MODULE := 400
 
 help:
 	@echo 'make demo         a table crosses into PostgreSQL on this machine, and is proved equal'
-	@echo 'make test         the everyday tests (all but the slow ones)'
+	@echo 'make test         the everyday tests (all but the slow ones), on all cores'
+	@echo '                  SELECT= for the slow ones as well, ARGS="-k copy", PROCESSES=0 for one process'
 	@echo 'make chaos        random histories of a sync and a cutover, kills and failing servers: RUNS=100 SEED=7'
 	@echo 'make check        format, lint, types, import contracts, length of modules'
 	@echo 'make format       put format and order of imports right'
@@ -37,7 +41,7 @@ demo: $(VENV)/.local
 	$(BIN)/ashore demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(SELECT) --durations=$(SLOWEST) $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(SELECT) --durations=$(SLOWEST) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -55,7 +59,7 @@ venv: $(VENV)/.dev
 
 # The oldest versions are pinned in constraints-oldest.txt; a test keeps that file and pyproject.toml equal.
 test-oldest: $(OLDEST)/.dev
-	$(OLDEST)/bin/python -m pytest -m "not slow and not needs_debian_postgres and not needs_dynamodb_local" \
+	$(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not slow and not needs_debian_postgres and not needs_dynamodb_local" \
 		-W default tests/unit tests/integration/test_local_postgres.py tests/integration/test_local_dynamodb.py $(ARGS)
 
 # The native path, into the environment of the tests; `pip uninstall ashore-native` takes it out again.

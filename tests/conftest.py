@@ -76,6 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         native = [item for item in items if item.get_closest_marker("needs_native")]
         items[:] = [item for item in items if item not in native]
         config.hook.pytest_deselected(items=native)
+    items.sort(key=lambda item: item.get_closest_marker("histories") is None)  # the longest first, beside all others
     everyday_pages = {"test_demo.py", "test_cli_load.py"}
     for item in items:
         on_second_server = item.get_closest_marker("needs_debian_postgres") or item.get_closest_marker(

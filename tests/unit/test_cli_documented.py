@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def page(name: str) -> str:
     return (REFERENCE / name).read_text(encoding="utf-8")
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Every command under its whole name; the stand-ins for demo and bench give way to what they call."""
     found = dict(walk(typer.main.get_command(app), "ashore"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -107,16 +108,22 @@ def _unknown(text: str) -> Iterator[str]:
             seen.append(command)
 
 
+@cache
 def _root() -> Any:
     return typer.main.get_command(app)
 
 
+@cache
+def _stand_ins() -> dict[str, Any]:
+    return {
+        "demo": typer.main.get_command(local_commands.demo_app()),
+        "bench": typer.main.get_command(local_commands.bench_app()),
+    }
+
+
 def _children(command: Any) -> dict[str, Any]:
     children = dict(getattr(command, "commands", {}))
-    if "demo" in children:
-        children["demo"] = typer.main.get_command(local_commands.demo_app())
-        children["bench"] = typer.main.get_command(local_commands.bench_app())
-    return children
+    return children | _stand_ins() if "demo" in children else children
 
 
 def _options(command: Any) -> Iterator[str]:
