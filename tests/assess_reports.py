@@ -9,7 +9,15 @@ from typing import Final
 from tests.assess_proposals import CUSTOMER, SENSORS, SHOP
 
 from ashore.assess.proposal import AttributeEvidence, Hazard, Proposal
-from ashore.assess.report.assessment import Assessment, CodeUse, CostLine, CostSection, Verdict
+from ashore.assess.report.assessment import (
+    Assessment,
+    CodeMap,
+    CodeUse,
+    CostLine,
+    CostSection,
+    Transaction,
+    Verdict,
+)
 
 _EVIDENCE: Final = (
     AttributeEvidence(
@@ -39,7 +47,13 @@ _EVIDENCE: Final = (
 def _sized(proposal: Proposal) -> Proposal:
     bytes_of = {"customer": 30_345, "address": 9_876, "order": 13_000, "order_return": 600, "metadata": 368}
     entities = tuple(
-        replace(one, bytes=bytes_of[one.name], largest=999, evidence=_EVIDENCE if one.name == "customer" else ())
+        replace(
+            one,
+            bytes=bytes_of[one.name],
+            largest=999,
+            evidence=_EVIDENCE if one.name == "customer" else (),
+            indexed_by=("byReferrer",) if one.name in {"customer", "order"} else (),
+        )
         for one in proposal.entities
     )
     return replace(proposal, entities=entities)
@@ -52,6 +66,7 @@ PROPOSAL: Final = replace(
         Hazard(severity="stop", what="The stream is off", hint="turn it on with NEW_AND_OLD_IMAGES"),
         Hazard(severity="warning", what="One partition takes 61 % of the items", hint="give the load fewer units"),
     ),
+    secondary={"byReferrer": ("gsi1pk",), "byTheme": ("theme",)},
     questions=("Does a transaction touch customer and order together?", "Who writes the items under cache|*?"),
 )
 COSTS: Final = (
@@ -122,13 +137,20 @@ ASSESSMENT: Final = Assessment(
     read_at=datetime(2026, 11, 24, 9, 5, 31, tzinfo=UTC),
     facts=(("Billing", "on demand"), ("Stream", "off"), ("Point-in-time recovery", "on")),
     costs=COSTS,
-    code={
-        "customer": (
-            CodeUse(file="src/customers.ts", lines=(12, 40), use="writes"),
-            CodeUse(file="src/report.py", lines=tuple(range(1, 31)), use="reads"),
+    code=CodeMap(
+        entities={
+            "customer": (
+                CodeUse(file="src/customers.ts", lines=(12, 40), use="writes"),
+                CodeUse(file="src/report.py", lines=tuple(range(1, 31)), use="reads"),
+            ),
+            "order": (CodeUse(file="src/orders.ts", lines=(7,), use="names"),),
+        },
+        indexes={"byReferrer": (CodeUse(file="src/report.py", lines=(8,), use="reads"),), "byTheme": ()},
+        transactions=(
+            Transaction(entities=("address", "customer"), places=(("src/customers.ts", 12),)),
+            Transaction(entities=("customer", "order"), places=(("src/customers.ts", 40), ("src/orders.ts", 7))),
         ),
-        "order": (CodeUse(file="src/orders.ts", lines=(7,), use="names"),),
-    },
+    ),
 )
 SAMPLED: Final = Assessment(
     proposal=SENSORS,
@@ -218,5 +240,9 @@ def hostile(text: str) -> Assessment:
         version=text,
         facts=((text, text),),
         costs=(CostSection(title=text, when="now", lines=(line,), total=text, note=text),),
-        code={text: (CodeUse(file=text, lines=(1,), use="reads"),)},
+        code=CodeMap(
+            entities={text: (CodeUse(file=text, lines=(1,), use="reads"),)},
+            indexes={text: (CodeUse(file=text, lines=(1,), use="reads"),), f"{text} too": ()},
+            transactions=(Transaction(entities=(text, f"{text} too"), places=((text, 1), (text, 2))),),
+        ),
     )

@@ -191,6 +191,28 @@ def test_values_are_masked_unless_they_are_asked_for(desk: Desk) -> None:
     assert set(examples) <= names
 
 
+def test_code_tells_which_files_use_an_index_and_what_one_transaction_writes(desk: Desk) -> None:
+    write_export(desk.folder / "exported", make("webshop", size=200, seed=SEED).raw(), files=1)
+    arguments = ["--export", "exported", "--all", "--key", "PK", "--key", "SK", "--index", "GSI1=GSI1PK,GSI1SK"]
+    (desk.folder / "source").mkdir()
+    (desk.folder / "source" / "orders.py").write_text(
+        "client.transact_write_items(TransactItems=[\n"
+        "    put(PK=f'CUSTOMER#{customer}', SK=f'ORDER#{order}'),\n"
+        "    put(PK=f'ORDER#{order}', SK=f'PAYMENT#{payment}'),\n"
+        "])\n" + "\n" * 20 + "table.query(IndexName='GSI1')\n"
+    )
+
+    found = desk.json("assess", *arguments, "--code", "source")["code"]
+    printed = desk.run("ashore", "assess", *arguments, "--code", "source", "--out", "project")
+
+    assert [{"entities": ["order", "payment"], "places": [["orders.py", 1]]}] == found["transactions"]
+    assert [{"file": "orders.py", "lines": [25], "use": "reads"}] == found["indexes"]["GSI1"]
+    assert "code: order, payment: one transaction? orders.py, line 1" in printed
+    report = (desk.folder / "project" / "report.md").read_text()
+    assert "Files that use each secondary index" in report
+    assert "in one transaction: should they cross together?" in report
+
+
 def test_a_key_that_items_leave_open_has_to_be_named(desk: Desk) -> None:
     rows = [{"a": {"S": f"x{number}"}, "b": {"S": f"y{number}"}} for number in range(20)]
     write_export(desk.folder / "exported", (json.dumps(row).encode() for row in rows), files=1)

@@ -9,7 +9,7 @@ import pytest
 from tests.assess_reports import ASSESSMENT, EMPTY, HOSTILE, PROPOSAL, SAMPLED, hostile
 
 from ashore.assess.proposal import Entity, Hazard
-from ashore.assess.report.assessment import Assessment, as_json
+from ashore.assess.report.assessment import Assessment, CodeMap, Transaction, as_json
 from ashore.assess.report.content import document
 from ashore.assess.report.document import Block, Bullets, Callout, Document, Figures, Paragraph, Section, Table, plain
 from ashore.assess.report.html import as_html
@@ -196,6 +196,28 @@ def test_code_says_which_files_use_an_entity_and_which_entities_none_uses() -> N
     assert "code" not in [one.anchor for one in document(SAMPLED).sections]
 
 
+def test_code_says_which_files_use_an_index_and_whose_items_it_has() -> None:
+    said = text(*section(document(ASSESSMENT), "code").blocks)
+    assert "byReferrer | customer, order | src/report.py | reads | 8" in said
+    assert "No file was found that uses these indexes:\nbyTheme" in said
+
+
+def test_entities_that_code_seems_to_write_together_are_asked_about_unless_they_are_a_group() -> None:
+    said = text(*section(document(ASSESSMENT), "code").blocks)
+    assert "address, customer | src/customers.ts, line 12" in said
+    assert "customer, order | src/customers.ts, line 40, src/orders.ts, line 7" in said
+    asked = [line for line in brief(ASSESSMENT, "questions").splitlines() if "one transaction" in line]
+    where, entities = "src/customers.ts, line 40 and 1 more", "customer and order"
+    assert [f"{where}, seem to write {entities} in one transaction: should they cross together?"] == asked
+
+
+def test_of_many_transactions_a_few_are_asked_about_and_the_rest_is_counted() -> None:
+    many = tuple(Transaction(entities=("order", f"e{one}"), places=(("a.py", one),)) for one in range(1, 10))
+    asked = brief(replace(ASSESSMENT, code=CodeMap(entities={}, transactions=many)), "questions")
+    assert 6 == asked.count("should they cross together?")
+    assert "The same of 3 more sets of entities, listed under Code?" in asked
+
+
 def test_the_banner_says_whether_values_are_masked() -> None:
     assert "Values are masked" in text(document(ASSESSMENT).banner)
     open_one = replace(ASSESSMENT, show_values=True)
@@ -226,7 +248,8 @@ def test_anchors_are_made_of_no_name_and_are_unique(name: str) -> None:
 def test_json_keeps_names_as_they_are(name: str) -> None:
     plain_values = json.loads(json.dumps(as_json(hostile(name))))
     assert name == plain_values["proposal"]["entities"][0]["columns"][0]["path"][0]
-    assert name == plain_values["code"][name][0]["file"]
+    assert name == plain_values["code"]["entities"][name][0]["file"]
+    assert [name, f"{name} too"] == plain_values["code"]["transactions"][0]["entities"]
     assert {"proposal", "verdict", "version", "read_at", "facts", "costs", "code", "show_values"} == set(plain_values)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from ashore.assess.census import Census
 from ashore.assess.derive import constants_of, derived_of
 from ashore.assess.keys import KeyColumns, key_columns, pattern, roots_of
 from ashore.assess.kinds import CopyOf, Group, Kind
@@ -39,6 +40,11 @@ class Context:
     def index_attributes(self) -> frozenset[str]:
         """Attributes of the secondary indexes' keys."""
         return frozenset(name for names in self.secondary.values() for name in names)
+
+    def indexes_with(self, census: Census) -> tuple[str, ...]:
+        """The secondary indexes whose key attributes some of the items have: the others are not in them."""
+        has = {name for name, one in census.attributes.items() if one.kinds.keys() & {"S", "N", "B"}}
+        return tuple(name for name, names in self.secondary.items() if has.issuperset(names))
 
 
 @dataclass
@@ -231,6 +237,7 @@ def _entity(draft: Draft, targets: Sequence[Target], context: Context) -> Entity
         foreign_keys=tuple(references),
         ttl=context.ttl if context.ttl in census.attributes else None,
         extra=tuple(table.extra),
+        indexed_by=context.indexes_with(kind.census_with_copies),
         items=kind.items,
         bytes=census.bytes,
         largest=census.largest,

@@ -151,7 +151,8 @@ class Entity:
 
     `keys` are generations, the current one first. `key_columns` are the primary key, in order. `null` names attributes
     whose NULL is explicit, `unfit` those with a policy (``"*"`` for all). `extra` are attributes that stay in `extra`,
-    each with the reason. `notes` are sentences for the report and for comments.
+    each with the reason. `indexed_by` names the table's secondary indexes that have some of the items, or of their
+    copies. `notes` are sentences for the report and for comments.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Entity:
     foreign_keys: tuple[ForeignKey, ...] = ()
     ttl: str | None = None
     extra: tuple[tuple[str, str], ...] = ()
+    indexed_by: tuple[str, ...] = ()
     items: int = 0
     bytes: int = 0
     largest: int = 0
@@ -204,7 +206,9 @@ class Proposal:
     """Everything proposed for one table. `entities` are in the order in which they should cross.
 
     `groups` are crossing groups: entities that name each other, of which writes should move together unless the
-    application says otherwise. `complete` says that every item was read; otherwise `items_read` of about `items` were.
+    application says otherwise. `secondary` has the table's secondary indexes, name → attributes of the key; one that
+    nobody named is called as its attributes, with commas between. `complete` says that every item was read; otherwise
+    `items_read` of about `items` were.
     """
 
     name: str
@@ -219,5 +223,6 @@ class Proposal:
     entities: tuple[Entity, ...]
     rules: tuple[Rule, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
+    secondary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hazards: tuple[Hazard, ...] = ()
     questions: tuple[str, ...] = ()

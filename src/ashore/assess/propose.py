@@ -55,6 +55,7 @@ def propose(survey: Survey, keys: Keys, context: Context, *, items: int, size: i
         entities=tuple(with_references_in_order(entities)),
         rules=(*map(_rule, taken), *map(_overlap_rule, overlapping), *_stray_rules(survey)),
         groups=_crossing_groups(entities),
+        secondary=context.secondary,
         questions=_questions(entities),
     )
 
@@ -132,6 +133,7 @@ def _setting(name: str, groups: Sequence[Group], context: Context, *, is_alike: 
         unfit=unfit | dict.fromkeys(sorted(table.nul), "residue"),
         children=tuple(table.children),
         extra=tuple(table.extra),
+        indexed_by=context.indexes_with(census),
         items=census.items,
         bytes=census.bytes,
         largest=census.largest,

@@ -36,7 +36,9 @@ def assess(  # noqa: PLR0913 (a command's parameters are its options)
     ] = None,
     index: Annotated[
         list[str] | None,
-        typer.Option("--index", metavar="ATTRIBUTE[,ATTRIBUTE]", help="The key of a secondary index; for an export."),
+        typer.Option(
+            "--index", metavar="[NAME=]ATTRIBUTE[,ATTRIBUTE]", help="A secondary index and its key; for an export."
+        ),
     ] = None,
     code: Annotated[
         Path | None,
@@ -152,9 +154,13 @@ def _show_judgement(assessment: Assessment) -> None:
     for reason in verdict.reasons:
         out.print(f"  {reason}", markup=False)
     if assessment.code is not None:
-        unnamed = sorted(name for name, uses in assessment.code.items() if not uses)
-        named = len(assessment.code) - len(unnamed)
+        found = assessment.code.entities
+        unnamed = sorted(name for name, uses in found.items() if not uses)
+        named = len(found) - len(unnamed)
         out.print(f"code: names {named} of the entities; no file names {', '.join(unnamed) or 'none'}", markup=False)
+        for one in assessment.code.transactions:
+            file, line = one.places[0]
+            out.print(f"code: {', '.join(one.entities)}: one transaction? {file}, line {line}", markup=False)
     for hazard in assessment.proposal.hazards:
         out.print(f"{hazard.severity}: {hazard.what}\n  {hazard.hint}", markup=False)
 

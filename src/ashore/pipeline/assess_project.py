@@ -111,6 +111,15 @@ def attributes_of(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def index_of(text: str) -> tuple[str, tuple[str, ...]]:
+    """A secondary index as a command line writes it, ``NAME=ATTRIBUTE[,ATTRIBUTE]``: its name, its key's attributes.
+
+    Without a name it is called as its attributes, with the commas.
+    """
+    name, equals, attributes = text.partition("=")
+    return (name, tuple(attributes.split(","))) if equals else (text, tuple(text.split(",")))
+
+
 def assess_project(order: Order, *, emit: Emit = silent) -> Result:
     """Read, propose, and write what there is a folder for. Nothing that people edited is overwritten.
 
@@ -185,7 +194,7 @@ def _assess(order: Order, emit: Emit) -> Assessed:
     else:
         name, ttl = info.table_arn.rpartition("/")[2], None
         key = order.key
-        indexes = {one: tuple(one.split(",")) for one in order.indexes}
+        indexes = dict(map(index_of, order.indexes))
     return assess(
         source,
         table_name=name,

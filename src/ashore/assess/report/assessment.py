@@ -55,7 +55,7 @@ class CostSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeUse:
-    """A file that reads or writes an entity, or only names it. `lines` count from 1."""
+    """A file that reads or writes an entity or an index, or only names it. `lines` count from 1."""
 
     file: str
     lines: tuple[int, ...]
@@ -63,11 +63,31 @@ class CodeUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """Entities, two or more, that seem to be written together: `places` are files with the lines of the calls."""
+
+    entities: tuple[str, ...]
+    places: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeMap:
+    """What a search of source code found: by entity and by secondary index the files that use it, and transactions.
+
+    Every entity, and every index that was looked for, has an entry, an empty one where no file was found.
+    """
+
+    entities: Mapping[str, tuple[CodeUse, ...]]
+    indexes: Mapping[str, tuple[CodeUse, ...]] = field(default_factory=dict)
+    transactions: tuple[Transaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """All that a report is made of; the same assessment gives the same bytes.
 
-    `facts` are pairs of a label and a plain text on the table, such as ``("Stream", "off")``. `code` maps an entity's
-    name to the files that use it; None: no source code was searched. Whoever makes an assessment masks the values in
+    `facts` are pairs of a label and a plain text on the table, such as ``("Stream", "off")``. `code` is None
+    where no source code was searched. Whoever makes an assessment masks the values in
     it, and says with `show_values` that they are not. `read_at` has a time zone.
     """
 
@@ -77,7 +97,7 @@ class Assessment:
     read_at: datetime
     facts: tuple[tuple[str, str], ...] = ()
     costs: tuple[CostSection, ...] = ()
-    code: Mapping[str, tuple[CodeUse, ...]] | None = field(default=None)
+    code: CodeMap | None = None
     show_values: bool = False
 
 

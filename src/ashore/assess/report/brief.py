@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from ashore.assess.proposal import Entity, Hazard, Proposal
@@ -17,7 +18,9 @@ from ashore.assess.report.document import (
     Paragraph,
     Phrase,
     Section,
+    code,
     codes,
+    joined_by,
     table,
     words,
 )
@@ -31,6 +34,7 @@ VERDICTS: Final = {
 }
 _MOST_HAZARDS: Final = 5
 _MOST_ENTITIES: Final = 8
+_MOST_TRANSACTIONS: Final = 6
 _SEVERITIES: Final = ("stop", "warning", "note")
 _WAY_BACK: Final = (
     "Load and verify only read the table: until the application writes to PostgreSQL, dropping the copy undoes them.",
@@ -54,7 +58,7 @@ def brief(assessment: Assessment) -> Section:
             _section("risks", "Risks", _risks(proposal.hazards)),
             _section("way-back", "The way back", (Bullets(items=tuple(words(one) for one in _WAY_BACK)),)),
             _section("confidence", "What was read", _confidence(proposal)),
-            _section("questions", "Open questions", _questions(proposal)),
+            _section("questions", "Open questions", _questions(assessment)),
         ),
     )
 
@@ -241,10 +245,31 @@ def _rule_of_three(read: int) -> tuple[Block, ...]:
     )
 
 
-def _questions(proposal: Proposal) -> tuple[Block, ...]:
-    if not proposal.questions:
+def _questions(assessment: Assessment) -> tuple[Block, ...]:
+    questions = (*map(words, assessment.proposal.questions), *_of_transactions(assessment))
+    if not questions:
         return (Paragraph(words("None.")),)
     return (
         Paragraph(words("A table cannot answer these; people can.")),
-        Bullets(items=tuple(words(question) for question in proposal.questions), numbered=True),
+        Bullets(items=questions, numbered=True),
     )
+
+
+def _of_transactions(assessment: Assessment) -> Iterator[Phrase]:
+    """For each set of entities that code seems to write together, and that is in no group: whether it is one."""
+    if assessment.code is None:
+        return
+    groups = [set(group) for group in assessment.proposal.groups]
+    open_ones = [
+        one for one in assessment.code.transactions if not any(group.issuperset(one.entities) for group in groups)
+    ]
+    for one in open_ones[:_MOST_TRANSACTIONS]:
+        file, line = one.places[0]
+        more = f" and {len(one.places) - 1:,} more" if len(one.places) > 1 else ""
+        seem = "seems" if len(one.places) == 1 else "seem"
+        where = (code(file), f", line {line}{more}, {seem} to write ")
+        entities = joined_by(" and ", [words(code(name)) for name in one.entities])
+        yield words(*where, *entities, " in one transaction: should they cross together?")
+    rest = len(open_ones) - _MOST_TRANSACTIONS
+    if rest > 0:
+        yield (*words(f"The same of {rest:,} more sets of entities, listed under "), Link("Code", "code"), *words("?"))

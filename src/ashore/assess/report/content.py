@@ -6,12 +6,12 @@ from datetime import UTC
 from typing import Final
 
 from ashore.assess.proposal import Entity, Proposal
-from ashore.assess.report.assessment import Assessment, CodeUse, CostSection
+from ashore.assess.report.assessment import Assessment, CostSection
 from ashore.assess.report.brief import brief
+from ashore.assess.report.code_section import code_section
 from ashore.assess.report.document import (
     Bar,
     Block,
-    Bullets,
     Callout,
     Diagram,
     Document,
@@ -51,7 +51,7 @@ def document(assessment: Assessment) -> Document:
         _hazards(proposal),
         _order(proposal),
         _rules(proposal),
-        *_code(assessment),
+        *code_section(assessment),
         *_cost(assessment.costs),
     )
     read_at = assessment.read_at.astimezone(UTC)
@@ -162,35 +162,6 @@ def _rules(proposal: Proposal) -> Section:
         title=words("Strays"),
         blocks=blocks or (Paragraph(words("Every item that was read belongs to an entity.")),),
     )
-
-
-def _code(assessment: Assessment) -> tuple[Section, ...]:
-    if assessment.code is None:
-        return ()
-    names = [entity.name for entity in assessment.proposal.entities]
-    found = assessment.code
-    rows = [
-        (words(code(name)), words(code(use.file)), use.use, _lines(use))
-        for name in (*names, *sorted(set(found) - set(names)))
-        for use in found.get(name, ())
-    ]
-    unseen = tuple(words(code(name)) for name in names if not found.get(name))
-    blocks: tuple[Block, ...] = (
-        *table("Files that use each entity", ("Entity", "File", "How", "Lines"), [*rows]),
-        *_unseen(unseen),
-        Paragraph(words("Found by searching for texts of keys, indexes and types: a lead, not a proof.")),
-    )
-    return (Section(anchor="code", title=words("Code"), blocks=blocks),)
-
-
-def _unseen(names: tuple[Phrase, ...]) -> tuple[Block, ...]:
-    return (Paragraph(words("No file was found that uses these:")), Bullets(items=names)) if names else ()
-
-
-def _lines(use: CodeUse) -> str:
-    most = 12
-    more = "" if len(use.lines) <= most else f" and {len(use.lines) - most:,} more"
-    return ", ".join(str(line) for line in use.lines[:most]) + more
 
 
 def _cost(costs: tuple[CostSection, ...]) -> tuple[Section, ...]:
