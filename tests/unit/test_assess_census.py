@@ -171,6 +171,31 @@ def test_two_sketches_tell_how_much_of_one_is_in_the_other() -> None:
     assert few.contained_in(few) == (3, 3)
 
 
+@many_or_few_kept
+@given(one=st.lists(texts, max_size=8), other=st.lists(texts, max_size=8))
+def test_a_sketch_is_within_another_one_only_if_every_value_is_there(
+    one: list[str], other: list[str], kept: int
+) -> None:
+    with patch.object(sketches, "KEPT", kept):
+        mine, theirs = Sketch(), Sketch()
+        mine.add(each(one))
+        theirs.add(each(other))
+        if mine.is_within(theirs):
+            assert set(one) <= set(other)
+        if mine.complete and theirs.complete:
+            assert mine.is_within(theirs) == (set(one) <= set(other))
+
+
+def test_a_few_values_that_can_be_looked_up_prove_nothing_of_the_others() -> None:
+    many, few = Sketch(), Sketch()
+    many.add(each(f"key {number}" for number in range(50_000)))
+    few.add(each(f"key {number}" for number in range(200)))
+    few.add(each(f"no key {number}" for number in range(5)))
+    looked_at, found = few.contained_in(many)
+    assert 0 < looked_at == found < 200
+    assert not few.is_within(many)
+
+
 def test_hostile_names_do_not_make_a_census_grow_without_end() -> None:
     census = Census()
     for start in range(0, 3 * MOST_ATTRIBUTES, 100):

@@ -110,3 +110,11 @@ class Sketch:
         below = min(self.below, other.below)
         looked_at = [value for value in self.kept if below == _space or hash_of(value) < below]
         return len(looked_at), sum(value in other.kept for value in looked_at)
+
+    def is_within(self, other: Sketch) -> bool:
+        """Whether every value of this one is one of the other's: a proof, for which both have to be complete enough.
+
+        Of values that were dropped nothing is known, so that False may also mean that it cannot be told.
+        """
+        looked_at, found = self.contained_in(other)
+        return self.complete and looked_at == found == len(self.kept)
