@@ -18,6 +18,7 @@ import msgspec
 
 from ashore.assess.batches import Batch
 from ashore.assess.forms import Form
+from ashore.assess.key_tuples import Fields
 from ashore.assess.sketch import Sketch, hash_of
 from ashore.mapping.wire import holds_nul, is_number
 from ashore.model.attribute import TypedValue
@@ -230,7 +231,7 @@ class Census:
     """Items of one group. `bytes` and `largest` are those of raw JSON.
 
     Attribute names beyond `MOST_ATTRIBUTES` are dropped, and `dropped` counts their values: hostile items cannot make
-    a census grow without end. `level` counts how deep in other items these are.
+    a census grow without end. `level` counts how deep in other items these are. `tuples` are those that were asked for.
     """
 
     level: int = 0
@@ -240,6 +241,7 @@ class Census:
     dropped: int = 0
     attributes: dict[str, AttributeCensus] = field(default_factory=dict)
     placeholders: dict[str, AttributeCensus] = field(default_factory=dict)
+    tuples: dict[Fields, Sketch] = field(default_factory=dict)
     _lowest: list[tuple[int, Raw]] = field(default_factory=list)
 
     def add(
@@ -273,6 +275,12 @@ class Census:
             self.placeholders.setdefault(name, AttributeCensus(level=self.level)).add_texts(texts)
         if keys:
             self._keep(items, keys)
+
+    def add_tuples(self, fields: Fields, texts: Sequence[str]) -> None:
+        """Count tuples of some items, as `joined_texts` gives them."""
+        sketch = self.tuples.setdefault(fields, Sketch())
+        if texts:
+            sketch.add(Batch.of(texts, distinct=sketch.complete))
 
     def _keep(self, items: Sequence[Item], keys: Mapping[str, Sequence[str]]) -> None:
         """Keep the items whose keys have the lowest hashes."""
@@ -311,6 +319,8 @@ class Census:
             self.attributes.setdefault(name, AttributeCensus(level=self.level)).merge(one)
         for name, one in other.placeholders.items():
             self.placeholders.setdefault(name, AttributeCensus(level=self.level)).merge(one)
+        for fields, sketch in other.tuples.items():
+            self.tuples.setdefault(fields, Sketch()).merge(sketch)
         self._lowest += other._lowest
         self._cut()
 

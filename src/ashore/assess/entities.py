@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ashore.assess.census import Census
+from ashore.assess.composite import Holder, composite_foreign_keys, tuples_of
 from ashore.assess.derive import constants_of, derived_of
 from ashore.assess.keys import KeyColumns, key_columns, pattern, roots_of
 from ashore.assess.kinds import CopyOf, Group, Kind
 from ashore.assess.naming import is_root, table_names
-from ashore.assess.proposal import Column, Copies, Derived, Entity, KeyPattern, Role
+from ashore.assess.proposal import Column, Copies, Derived, Entity, ForeignKey, KeyPattern, Role
 from ashore.assess.relations import Target, Values, foreign_keys, indexes
 from ashore.assess.routing import placeholder_names
 from ashore.assess.shapes import Shape
@@ -85,7 +86,30 @@ def entities_of(kinds: Sequence[Kind], context: Context, strays: Sequence[tuple[
         if value.column.name == draft.primary[0]
     ]
     _write_forms_where_needed(drafts, strays)
-    return [_entity(draft, targets, context) for draft in drafts]
+    holders = [_holder(draft) for draft in drafts]
+    return [
+        _entity(
+            draft,
+            [
+                *foreign_keys(draft.name, draft.values(), targets, complete=context.complete),
+                *composite_foreign_keys(holder, holders, complete=context.complete),
+            ],
+            context,
+        )
+        for draft, holder in zip(drafts, holders, strict=True)
+    ]
+
+
+def _holder(draft: Draft) -> Holder:
+    words = draft.kind.main.shape.words
+    return Holder(
+        entity=draft.name,
+        items=draft.kind.items,
+        key=tuple(draft.keys.names),
+        words=frozenset(words[0] + words[1]),
+        tuples=tuples_of(draft.kind, draft.keys, draft.table.columns),
+        is_target=len(draft.primary) > 1 and not draft.kind.main.only_keys,
+    )
 
 
 def _drafts(kinds: Sequence[Kind], context: Context) -> list[Draft]:
@@ -214,10 +238,9 @@ def _copy_names(group: Group) -> dict[str, str]:
     return {name: {"p": "partition", "s": "sort"}[name[0]] + f"_{name[1:]}" for name in placeholder_names(group.shape)}
 
 
-def _entity(draft: Draft, targets: Sequence[Target], context: Context) -> Entity:
+def _entity(draft: Draft, references: Sequence[ForeignKey], context: Context) -> Entity:
     kind, table = draft.kind, draft.table
     census = kind.census
-    references = foreign_keys(draft.name, draft.values(), targets, complete=context.complete)
     where = _where(draft)
     unfit: dict[str, Unfit] = {} if context.complete else {"*": "residue"}
     unfit.update(dict.fromkeys(sorted(table.nul), "residue"))

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from ashore.assess.census import Census
+from ashore.assess.key_tuples import Wanted, joined_texts, wanted_tuples
 from ashore.assess.kinds import Group
 from ashore.assess.routing import Route, placeholder_names, router
 from ashore.assess.shapes import Seen, Shape, shapes_of
@@ -94,21 +95,22 @@ def survey(
     with _without_collector(), _processes(workers if sample is None else 1) as pool:
         looked = _sample(source, FIRST_LOOK if sample is None else sample, read_units)
         seen, _ = _seen(looked.raw, keys)
-        shapes = tuple(shapes_of(seen, keys.types, keys.not_telling))
+        look = _Look.at(seen, keys)
         if sample is not None or looked.everything:
-            tally = _Tally.of(shapes, keys)
+            tally = _Tally.of(look)
             tally.add(looked.raw)
             return tally.survey(complete=looked.everything, read_units=looked.read_units)
-        tally = _read_all(source, shapes, keys, pool, emit)
+        tally = _read_all(source, look, pool, emit)
         for _ in range(_more_passes):
             if not tally.strays:
                 break
             more, _ = _seen(tally.strays, keys)
-            wider = tuple(shapes_of([*seen, *more], keys.types, keys.not_telling))
-            if wider == shapes:
+            seen += more
+            wider = _Look.at(seen, keys)
+            if wider.shapes == look.shapes:
                 break
-            seen, shapes = [*seen, *more], wider
-            tally = _read_all(source, shapes, keys, pool, emit)
+            look = wider
+            tally = _read_all(source, look, pool, emit)
         return tally.survey(complete=True, read_units=looked.read_units)
 
 
@@ -152,12 +154,25 @@ def _seen(raw: Iterable[bytes], keys: Keys) -> tuple[list[Seen], int]:
     return seen, unreadable
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a first look at some items says of the others: the shapes of keys, and which tuples to count."""
+
+    keys: Keys
+    shapes: tuple[Shape, ...]
+    wanted: Wanted
+
+    @classmethod
+    def at(cls, seen: Sequence[Seen], keys: Keys) -> _Look:
+        shapes = tuple(shapes_of(seen, keys.types, keys.not_telling))
+        return cls(keys, shapes, wanted_tuples(shapes, seen, keys))
+
+
 @dataclass
 class _Tally:
     """The censuses of one process; they merge."""
 
-    shapes: tuple[Shape, ...]
-    keys: Keys
+    look: _Look
     names: tuple[tuple[str, ...], ...]
     censuses: dict[int, Census] = field(default_factory=dict)
     unequal: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
@@ -170,18 +185,18 @@ class _Tally:
     read_units: float = 0.0
 
     @classmethod
-    def of(cls, shapes: tuple[Shape, ...], keys: Keys) -> _Tally:
-        return cls(shapes, keys, tuple(placeholder_names(shape) for shape in shapes))
+    def of(cls, look: _Look) -> _Tally:
+        return cls(look, tuple(placeholder_names(shape) for shape in look.shapes))
 
     def add(self, raw: Sequence[Raw], route: Route | None = None) -> None:
-        route = route or router(self.shapes)
+        route = route or router(self.look.shapes)
         with _without_collector():
             for start in range(0, len(raw), _batch):
                 self._add(raw[start : start + _batch], route)
 
     def _add(self, raw: Sequence[Raw], route: Route) -> None:
         grouped: dict[int, tuple[list[Item], list[int], list[tuple[str, ...]]]] = defaultdict(lambda: ([], [], []))
-        texts = self.keys.texts
+        texts = self.look.keys.texts
         markers = 0
         for one in raw:
             self.bytes += len(one)
@@ -209,7 +224,10 @@ class _Tally:
         has_nul = any(_nul in one for one in raw)
         for place, (items, sizes, taken) in grouped.items():
             columns = dict(zip(self.names[place], zip(*taken, strict=True), strict=True))
-            self.censuses.setdefault(place, Census()).add(items, sizes, columns, has_nul=has_nul)
+            census = self.censuses.setdefault(place, Census())
+            census.add(items, sizes, columns, has_nul=has_nul)
+            for fields in self.look.wanted[place]:
+                census.add_tuples(fields, joined_texts(fields, items, columns, has_nul=has_nul))
             unequal = self.unequal.setdefault(place, set())
             for (one_name, ones), (other_name, others) in combinations(columns.items(), 2):
                 if (one_name, other_name) not in unequal and ones != others:
@@ -239,13 +257,13 @@ class _Tally:
         return Progress(items=self.items, bytes=self.bytes, read_units=self.read_units, throttled=0, rejected=0)
 
     def survey(self, *, complete: bool, read_units: float) -> Survey:
-        strays = [(seen.key, len(raw)) for raw in sorted(self.strays) for seen in _seen([raw], self.keys)[0]]
+        strays = [(seen.key, len(raw)) for raw in sorted(self.strays) for seen in _seen([raw], self.look.keys)[0]]
         groups = tuple(
             Group(
-                shape=self.shapes[place],
+                shape=self.look.shapes[place],
                 census=census,
                 equal=frozenset(set(combinations(self.names[place], 2)) - self.unequal.get(place, set())),
-                keys=self.keys,
+                keys=self.look.keys,
             )
             for place, census in sorted(self.censuses.items())
         )
@@ -294,15 +312,15 @@ def _start() -> None:
     """Nothing: that this module is imported is what takes time."""
 
 
-def _read_all(source: ItemSource, shapes: tuple[Shape, ...], keys: Keys, pool: _Pool, emit: Emit) -> _Tally:
+def _read_all(source: ItemSource, look: _Look, pool: _Pool, emit: Emit) -> _Tally:
     units = source.units()
-    total = _Tally.of(shapes, keys)
+    total = _Tally.of(look)
     shares = [share for place in range(pool.size * _shares) if (share := units[place :: pool.size * _shares])]
     if pool.executor is None or len(units) == 1:
         for share in shares:
-            _add_share(emit, total, _read_units(source, share, shapes, keys))
+            _add_share(emit, total, _read_units(source, share, look))
         return total
-    submitted = [pool.executor.submit(_read_units, source, share, shapes, keys) for share in shares]
+    submitted = [pool.executor.submit(_read_units, source, share, look) for share in shares]
     for finished in as_completed(submitted):
         _add_share(emit, total, finished.result())
     return total
@@ -313,9 +331,9 @@ def _add_share(emit: Emit, total: _Tally, done: _Tally) -> None:
     total.merge(done)
 
 
-def _read_units(source: ItemSource, units: Sequence[Unit], shapes: tuple[Shape, ...], keys: Keys) -> _Tally:
-    tally = _Tally.of(shapes, keys)
-    route = router(shapes)
+def _read_units(source: ItemSource, units: Sequence[Unit], look: _Look) -> _Tally:
+    tally = _Tally.of(look)
+    route = router(look.shapes)
     for unit in units:
         for chunk in source.read(unit, None):
             tally.add(chunk.items, route)

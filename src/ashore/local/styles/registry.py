@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from ashore.local.styles.chancery import chancery
 from ashore.local.styles.commerce import savings, webshop
 from ashore.local.styles.draws import Draws
 from ashore.local.styles.graphs import college, hospital
@@ -28,6 +29,7 @@ _makers: Final = (
     seats,
     artefacts,
     savings,
+    chancery,
 )
 
 styles: Final[Mapping[str, Callable[[Draws, int], LabelledTable]]] = MappingProxyType(
