@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ashore.local import LocalAws
@@ -73,6 +75,33 @@ def test_what_is_proposed_is_loaded_and_verified_as_it_is(name: str, desk: Desk)
     assert len(table.items) == loaded["items"]
     assert {"rows", "copy"} >= {one["outcome"] for one in loaded["counts"]}
     assert 0 == verified["total_differences"]
+
+
+_COMPOSITE = """
+    SELECT conrelid::regclass::text, confrelid::regclass::text, convalidated FROM pg_constraint
+    WHERE contype = 'f' AND cardinality(conkey) > 1 ORDER BY 1, 2
+"""
+
+
+def test_foreign_keys_of_several_columns_hold_after_a_load_and_a_row_without_its_parent_is_found(desk: Desk) -> None:
+    table = make("chancery", size=300, seed=SEED)
+    desk.json("assess", *desk.export(table), "--all", "--out", "project")
+    project = Desk(folder=desk.folder / "project", dsn=desk.dsn)
+    project.json("load")
+    with psycopg.connect(desk.dsn) as conn:
+        made = conn.execute(_COMPOSITE).fetchall()
+    entry, document, signature = "entry", "document", "signature"
+    assert [(document, entry, True), (signature, document, True), (signature, entry, True)] == made
+
+    rest = [one.item for one in table.items if one.item["sk"]["S"] != "entry|1"]
+    shutil.rmtree(desk.folder / "exported")
+    write_export(desk.folder / "exported", (json.dumps(item).encode() for item in rest), files=2)
+    loaded = project.json("load", "--restart", exit_code=1)
+    lost = {one.item["pk"]["S"] for one in table.items if one.item["sk"]["S"] == "entry|1"}
+    orphans = [one for one in rest if one["pk"]["S"] in lost and one["sk"]["S"].startswith("document|1|")]
+    assert {document: len(orphans)} == {
+        one["table"].rpartition(".")[2]: one["rows"] for one in loaded["findings"] if "document" in one["table"]
+    }
 
 
 def test_a_sample_is_loaded_too_and_loses_nothing(desk: Desk) -> None:
