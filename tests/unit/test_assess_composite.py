@@ -32,7 +32,7 @@ from ashore.pipeline.assess import assess
 CHANCERY = make("chancery", size=400, seed=7)
 KEYS = Keys(names=("pk", "sk"), types=("S", "S"), not_telling=frozenset({"pk", "sk"}))
 COMPOSITE = {
-    ("document", ("case_id", "document_id"), "entry"),
+    ("document", ("case_id", "entry_id"), "entry"),
     ("signature", ("docket_number", "entry_number"), "entry"),
     ("signature", ("docket_number", "entry_number", "part"), "document"),
 }
@@ -142,7 +142,28 @@ def test_keys_of_several_columns_that_others_hold_become_foreign_keys() -> None:
     assert COMPOSITE == found.keys()
     assert all(key.enforced and not key.missing for key in found.values())
     document = found["signature", ("docket_number", "entry_number", "part"), "document"]
-    assert ("case_id", "document_id", "sort_id") == document.target_columns
+    assert ("case_id", "entry_id", "document_id") == document.target_columns
+
+
+def test_a_part_of_a_key_that_is_another_entitys_key_is_called_as_it_is_there() -> None:
+    (key,) = entity(propose_for(CHANCERY), "document").keys
+    assert ("case|{case_id}", "document|{entry_id}|{document_id}") == (key.partition, key.sort)
+    unrelated = without(CHANCERY, lambda label, _: label == "entry")
+    (key,) = entity(propose(unrelated), "document").keys
+    assert ("case|{case_id}", "document|{document_id}|{sort_id}") == (key.partition, key.sort)
+
+
+def test_an_attribute_that_repeats_a_part_of_a_key_names_it_before_all_else() -> None:
+    repeated = [
+        json.dumps({**one.item, "filing": {"S": one.item["sk"]["S"].split("|")[1]}}).encode()
+        if one.label == "document"
+        else json.dumps(one.item).encode()
+        for one in CHANCERY.items
+    ]
+    found = propose(repeated)
+    (key,) = entity(found, "document").keys
+    assert "document|{filing}|{document_id}" == key.sort
+    assert ("document", ("case_id", "filing"), "entry") in composite(found)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -155,7 +176,7 @@ def test_a_tuple_that_is_not_found_is_counted_and_nothing_is_enforced() -> None:
     gone = next(one.item for one in CHANCERY.items if one.label == "entry" and one.item["sk"]["S"] == "entry|1")
     found = composite(propose(without(CHANCERY, lambda _, item: item is gone)))
     assert COMPOSITE == found.keys()
-    entry = found["document", ("case_id", "document_id"), "entry"]
+    entry = found["document", ("case_id", "entry_id"), "entry"]
     assert (1, False) == (entry.missing, entry.enforced)
     assert found["signature", ("docket_number", "entry_number", "part"), "document"].enforced
 

@@ -140,20 +140,29 @@ def _foreign_key(one: Holder, tuples: Tuples, target: Holder, *, is_later: bool,
         return None
     if set(tuples.names) == set(one.key) and not (is_later and target.words <= one.words):
         return None
-    looked_at, hits = tuples.sketch.contained_in(own.sketch)
-    if looked_at < LEAST or hits < FOUND * looked_at or _is_chance(tuples.sketch, own.sketch, looked_at):
+    found = hits(tuples.sketch, own.sketch)
+    if found is None:
         return None
+    looked_at, there = found
     return ForeignKey(
         columns=tuples.names,
         target=target.entity,
         target_columns=own.names,
         looked_at=looked_at,
-        missing=looked_at - hits,
+        missing=looked_at - there,
         enforced=complete
         and tuples.is_all
         and tuples.sketch.is_within(own.sketch)
         and all(_have_one_type(*pair) for pair in pairs),
     )
+
+
+def hits(one: Sketch, other: Sketch) -> tuple[int, int] | None:
+    """(distinct tuples that can be looked up in the other, how many of them it has); None where they say nothing."""
+    looked_at, found = one.contained_in(other)
+    if looked_at < LEAST or found < FOUND * looked_at or _is_chance(one, other, looked_at):
+        return None
+    return looked_at, found
 
 
 def _have_one_type(one: Column, other: Column) -> bool:

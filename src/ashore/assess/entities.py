@@ -9,7 +9,8 @@ from typing import Any, Final
 from ashore.assess.census import Census
 from ashore.assess.composite import Holder, composite_foreign_keys, tuples_of
 from ashore.assess.derive import constants_of, derived_of
-from ashore.assess.keys import KeyColumns, key_columns, pattern, roots_of
+from ashore.assess.key_names import columns_of_keys
+from ashore.assess.keys import KeyColumns, pattern
 from ashore.assess.kinds import CopyOf, Group, Kind
 from ashore.assess.naming import is_root, table_names
 from ashore.assess.proposal import Column, Copies, Derived, Entity, ForeignKey, KeyPattern, Role
@@ -115,10 +116,11 @@ def _holder(draft: Draft) -> Holder:
 def _drafts(kinds: Sequence[Kind], context: Context) -> list[Draft]:
     names = table_names(list(kinds), context.table)
     tables = set(names)
-    roots = roots_of(kinds, context.key_types)
+    constants = constants_of(kinds, context.index_attributes)
     drafts = []
-    for kind, name, constant in zip(kinds, names, constants_of(kinds, context.index_attributes), strict=True):
-        keys = key_columns(kind, context.key_types, roots)
+    for kind, name, constant, keys in zip(
+        kinds, names, constants, columns_of_keys(kinds, context.key_types), strict=True
+    ):
         draft = Draft(kind, name, keys, constant)
         key = key_table(kind, keys, context.key_types)
         free = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from ashore.assess.kinds import Group, Kind
@@ -37,14 +38,20 @@ class KeyColumns:
         return next(name for name, of in self.of[id(group)].items() if of == column)
 
 
-def key_columns(kind: Kind, key_types: tuple[str, ...], roots: Mapping[str, str]) -> KeyColumns:
+def key_columns(
+    kind: Kind,
+    key_types: tuple[str, ...],
+    roots: Mapping[str, str],
+    inherited: Mapping[str, str] = MappingProxyType({}),
+) -> KeyColumns:
     """Name a kind's key columns: after an attribute that repeats them, or the word before them.
 
-    `roots` has, for words that an entity's whole key stands behind, what its key column is called.
+    `roots` has, for words that an entity's whole key stands behind, what its key column is called; `inherited`, for
+    placeholders that are part of another kind's key, what they are called there.
     """
     columns = KeyColumns()
     main = kind.main
-    labels = _labels(main)
+    labels = _labels(main, inherited)
     for placeholder in main.distinct_placeholders:
         attribute = _repeating(main, placeholder, columns.same_as)
         label = labels[placeholder]
@@ -52,6 +59,8 @@ def key_columns(kind: Kind, key_types: tuple[str, ...], roots: Mapping[str, str]
             wanted = roots[label]
         elif attribute is not None:
             wanted = snake_case(attribute)
+        elif inherited.get(placeholder, "") not in {"", *columns.names}:
+            wanted = inherited[placeholder]
         else:
             form = main.form_of(placeholder)
             ending = _suffix.get(form, "id" if key_types[placeholder[0] == "s"] == "S" or label else "key")
@@ -74,18 +83,21 @@ def _unlabelled(placeholder: str, ending: str, attributes: Sequence[str]) -> str
     return {"p": "partition", "s": "sort"}[placeholder[0]] + f"_{ending}"
 
 
-def _labels(group: Group) -> dict[str, str]:
-    """The word before each placeholder, in snake case; empty where there is none."""
+def _labels(group: Group, inherited: Collection[str] = ()) -> dict[str, str]:
+    """The word before each placeholder, in snake case; empty where there is none.
+
+    A word before one that is inherited says what the next one is: ``document|{entry}|{document}``.
+    """
     labels: dict[str, str] = {}
     for letter, parts in (("p", group.shape.partition), ("s", group.shape.sort or ())):
         place, word = 0, ""
         for part in parts:
             if part.form is None:
-                word = snake_case(part.text) if any(letter_.isalpha() for letter_ in part.text) else ""
+                word = snake_case(part.text) if any(letter_.isalpha() for letter_ in part.text) else word
             else:
                 labels[f"{letter}{place}"] = word
+                word = word if f"{letter}{place}" in inherited else ""
                 place += 1
-                word = ""
     return labels
 
 
