@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import json
+
 from ashore.assess.census import AttributeCensus
 from ashore.assess.proposal import Column
 from ashore.assess.relations import Target, Values, foreign_keys
+from ashore.bench.assess_gold import InMemory
+from ashore.local.styles import make
+from ashore.pipeline.assess import assess
 
 
 def values(name: str, texts: list[str]) -> Values:
@@ -25,3 +30,19 @@ def test_a_reference_to_more_keys_than_are_kept_is_not_enforced_for_the_few_that
     assert 0 < key.looked_at < 400
     assert 0 == key.missing
     assert not key.enforced
+
+
+def test_a_copy_without_an_original_becomes_a_row_whose_references_have_to_be_found_too() -> None:
+    table = make("tribunal", size=1_000, seed=7)
+    originals = {one.item["workItemId"]["S"] for one in table.items if one.label == "work_item" and not one.is_copy}
+    orphan = next(one.item for one in table.items if one.is_copy and one.item["workItemId"]["S"] not in originals)
+    unknown = {"assigneeId": {"S": "00000000-0000-4000-8000-000000000000"}, "docketNumber": {"S": "no case"}}
+
+    def enforced(changes: dict[str, dict[str, str]]) -> set[tuple[str, ...]]:
+        raw = [json.dumps({**one.item, **(changes if one.item is orphan else {})}).encode() for one in table.items]
+        found = assess(InMemory(raw), table_name="tribunal", partition_key=("pk", "S"), sort_key=("sk", "S")).proposal
+        (work_item,) = (entity for entity in found.entities if entity.name == "work_item")
+        return {key.columns for key in work_item.foreign_keys if key.enforced}
+
+    assert {("docket_number",), ("assignee_id",)} == enforced({})
+    assert set() == enforced(unknown)

@@ -17,7 +17,7 @@ from ashore.assess.proposal import Column, Copies, Derived, Entity, ForeignKey, 
 from ashore.assess.relations import Target, Values, foreign_keys, indexes
 from ashore.assess.routing import placeholder_names
 from ashore.assess.shapes import Shape
-from ashore.assess.tables import Show, Table, evidence, key_census, key_table, table_of
+from ashore.assess.tables import Show, Table, evidence, key_census, key_table, merged, table_of
 from ashore.mapping.declare import Unfit
 from ashore.mapping.match import matches
 from ashore.mapping.pattern import Pattern, common_text
@@ -72,6 +72,20 @@ class Draft:
                 found.append(Values(column, self.kind.census.attributes[column.path[0]]))
         return found
 
+    def values_with_copies(self) -> list[Values]:
+        """The same, with what copies have of it: one without an original becomes a row."""
+        repeating = {column: attribute for attribute, column in self.keys.same_as.items()}
+        found = []
+        for one in self.values():
+            attribute = one.column.path[0] if one.column.path else repeating.get(one.column.name)
+            more = [
+                copies.group.census.attributes[attribute]
+                for copies in self.kind.copies
+                if attribute in copies.group.census.attributes
+            ]
+            found.append(replace(one, census=merged([one.census, *more])))
+        return found
+
 
 def entities_of(kinds: Sequence[Kind], context: Context, strays: Sequence[tuple[str, str | None]] = ()) -> list[Entity]:
     """Entities for kinds whose keys have placeholders. `strays` are keys that no pattern must take."""
@@ -92,7 +106,7 @@ def entities_of(kinds: Sequence[Kind], context: Context, strays: Sequence[tuple[
         _entity(
             draft,
             [
-                *foreign_keys(draft.name, draft.values(), targets, complete=context.complete),
+                *foreign_keys(draft.name, draft.values_with_copies(), targets, complete=context.complete),
                 *composite_foreign_keys(holder, holders, complete=context.complete),
             ],
             context,

@@ -37,11 +37,18 @@ class Table:
 
 def key_census(kind: Kind, keys: KeyColumns, column: str) -> AttributeCensus:
     """What the placeholders of a key column take, in all generations."""
-    first, *others = [
-        group.census.placeholders[keys.placeholder(group, column)]
-        for group in kind.generations
-        if group.census.placeholders
-    ]
+    return merged(
+        [
+            group.census.placeholders[keys.placeholder(group, column)]
+            for group in kind.generations
+            if group.census.placeholders
+        ]
+    )
+
+
+def merged(censuses: Sequence[AttributeCensus]) -> AttributeCensus:
+    """One census of all, of which there has to be one at least; those given stay as they are."""
+    first, *others = censuses
     if others:
         first = copy.deepcopy(first)
         for other in others:
