@@ -265,11 +265,12 @@ def test_a_reference_that_is_not_proven_is_told_but_not_enforced(counted: Tuples
     assert not key.enforced
 
 
-def test_whole_numbers_of_two_sizes_can_be_held_to_each_other() -> None:
+@pytest.mark.parametrize("kind", ["integer", "number_in_text"])
+def test_whole_numbers_of_two_sizes_can_be_held_to_each_other(kind: ColumnKind) -> None:
     numbered = [(case, entry.removeprefix("entry ")) for case, entry in CASES]
     entries = tuples(numbered, "case_id", "number", kind="bigint")
     target = holder("entry", entries, key=("case_id", "number"))
-    (key,) = references(tuples(numbered[:40], "a", "b", kind="integer"), holders=[target])
+    (key,) = references(tuples(numbered[:40], "a", "b", kind=kind), holders=[target])
     assert key.enforced
 
 

@@ -26,7 +26,7 @@ DEVIATIONS: Final = 2.0
 """How many standard deviations more have to be found than with values from other tuples."""
 
 _moves: Final = 6
-_wholes: Final[frozenset[ColumnKind]] = frozenset({"smallint", "integer", "bigint"})
+_wholes: Final[frozenset[ColumnKind]] = frozenset({"smallint", "integer", "bigint", "number_in_text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def hits(one: Sketch, other: Sketch) -> tuple[int, int] | None:
 
 
 def _have_one_type(one: Column, other: Column) -> bool:
-    """Whether PostgreSQL can hold a foreign key between them. Numbers in text never are keys' columns."""
+    """Whether PostgreSQL can hold a foreign key between them, for which whole numbers may be of several sizes."""
     return one.kind == other.kind or {one.kind, other.kind} <= _wholes
 
 
