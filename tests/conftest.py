@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         native = [item for item in items if item.get_closest_marker("needs_native")]
         items[:] = [item for item in items if item not in native]
         config.hook.pytest_deselected(items=native)
-    items.sort(key=lambda item: item.get_closest_marker("histories") is None)  # the longest first, beside all others
+    _spread_the_longest(items)
     everyday_pages = {"test_demo.py", "test_cli_load.py"}
     for item in items:
         on_second_server = item.get_closest_marker("needs_debian_postgres") or item.get_closest_marker(
@@ -85,6 +85,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         by_command_line = item.path.parent.name == "acceptance" and item.path.name not in everyday_pages
         if on_second_server or by_command_line:
             item.add_marker(pytest.mark.slow)
+
+
+def _spread_the_longest(items: list[pytest.Item]) -> None:
+    """Have those that take minutes begin the list and its second half: there two processes begin."""
+    longest = sorted((item for item in items if item.get_closest_marker("histories")), key=lambda item: item.nodeid)
+    others = [item for item in items if item not in longest]
+    half = len(others) // 2
+    items[:] = [*longest[::2], *others[:half], *longest[1::2], *others[half:]]
 
 
 @pytest.fixture(autouse=True)
