@@ -331,7 +331,6 @@ def test_a_parent_that_was_never_listed_is_given_up_only_once_all_before_it_was_
     monkeypatch.setattr(sync_worker, "_PARENT_SECONDS", 0.0)
     lost.table.put(account(1))
     lost.synced()
-    lost.window_begins()
     held_up(lost)
     lost.table.put(account(1, balance=2))
     for shard in lost.table.open_shards():

@@ -94,7 +94,7 @@ def survey(
     """
     with _without_collector(), _processes(workers if sample is None else 1) as pool:
         looked = _sample(source, FIRST_LOOK if sample is None else sample, read_units)
-        seen, _ = _seen(looked.raw, keys)
+        seen = _seen(looked.raw, keys)
         look = _Look.at(seen, keys)
         if sample is not None or looked.everything:
             tally = _Tally.of(look)
@@ -104,8 +104,7 @@ def survey(
         for _ in range(_more_passes):
             if not tally.strays:
                 break
-            more, _ = _seen(tally.strays, keys)
-            seen += more
+            seen += _seen(tally.strays, keys)
             wider = _Look.at(seen, keys)
             if wider.shapes == look.shapes:
                 break
@@ -137,21 +136,18 @@ def _sample(source: ItemSource, wanted: int, read_units: float) -> _Sample:
     return found
 
 
-def _seen(raw: Iterable[bytes], keys: Keys) -> tuple[list[Seen], int]:
+def _seen(raw: Iterable[bytes], keys: Keys) -> list[Seen]:
+    """The items that have a key; whoever counts them all counts those that cannot be read."""
     seen: list[Seen] = []
-    unreadable = 0
     for one in raw:
         try:
             item = read_item(one)
         except UnfitError:
-            unreadable += 1
             continue
         texts = keys.texts(item)
-        if texts is None:
-            unreadable += 1
-        elif not is_marker_text(texts[0]):
+        if texts is not None and not is_marker_text(texts[0]):
             seen.append(Seen(texts, item))
-    return seen, unreadable
+    return seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +253,7 @@ class _Tally:
         return Progress(items=self.items, bytes=self.bytes, read_units=self.read_units, throttled=0, rejected=0)
 
     def survey(self, *, complete: bool, read_units: float) -> Survey:
-        strays = [(seen.key, len(raw)) for raw in sorted(self.strays) for seen in _seen([raw], self.look.keys)[0]]
+        strays = [(seen.key, len(raw)) for raw in sorted(self.strays) for seen in _seen([raw], self.look.keys)]
         groups = tuple(
             Group(
                 shape=self.look.shapes[place],

@@ -48,8 +48,8 @@ def client_of(aws: Aws, service: Literal["dynamodbstreams", "cloudwatch", "lambd
 def client_of(aws: Aws, service: str, config: Config = retried) -> Any:
     """A new boto3 client.
 
-    Clients of one place come from one session: each session reads the descriptions of the services anew, which takes a
-    hundred times as long as the rest. Sessions, unlike clients, are not thread-safe.
+    Clients of one place come from one session: each session reads the descriptions of the services anew, which takes
+    many times as long as the rest. Sessions, unlike clients, are not thread-safe.
     Source: https://docs.aws.amazon.com/boto3/latest/guide/session.html#multithreading-or-multiprocessing-with-sessions
 
     Raises:
