@@ -10,7 +10,6 @@ from ashore.ledger.waivers import is_waived
 from ashore.mapping.copy_text import child_columns, copies_columns, entity_columns
 from ashore.mapping.document import encode
 from ashore.mapping.plan import EntityPlan, Plan, key_attributes
-from ashore.model.attribute import TypedValue
 from ashore.model.item import mask
 from ashore.postgres.connect import Conn
 from ashore.postgres.items import RowKey, in_batches
@@ -18,7 +17,7 @@ from ashore.postgres.names import TableName
 from ashore.postgres.tables import count_rows
 from ashore.verify.compare import Mismatch, Pair, by_kind, compare, mismatches
 from ashore.verify.report import Difference, EntityReport
-from ashore.verify.reread import CopyRereader, Fetch, Patience, Rereader, Verdict
+from ashore.verify.reread import CopyRereader, Fetch, ItemKey, Patience, Rereader, Verdict, key_of_item
 from ashore.verify.shadow import SCHEMA, Shadow, samples
 from ashore.verify.witness import Witness
 
@@ -44,7 +43,7 @@ class EntityVerifier:
     most: int
     patience: Patience = field(default_factory=Patience)
     differences: list[Difference] = field(default_factory=list)
-    apart: list[Mapping[str, TypedValue]] = field(default_factory=list)
+    apart: list[ItemKey] = field(default_factory=list)
     standing: dict[str, bytes] = field(default_factory=dict)
     is_complete: bool = True
     _waived_rows: set[RowKey] = field(default_factory=set)
@@ -57,9 +56,11 @@ class EntityVerifier:
         for number, pair in enumerate(self._pairs()):
             found = TableName(SCHEMA, f"mismatch_{number}_{self.entity.name}"[:60])
             with conn.transaction():
+                conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 if not compare(conn, pair, found):
                     continue
-            self._report_mismatches(conn, report, pair, found)
+                keys = self._item_keys(conn, pair, found)
+            self._report_mismatches(conn, report, pair, found, keys)
         self._witness(conn, report)
         return report
 
@@ -86,18 +87,28 @@ class EntityVerifier:
             columns=tuple(column for column in columns if column not in key),
         )
 
-    def _report_mismatches(self, conn: Conn, report: EntityReport, pair: Pair, found: TableName) -> None:
+    def _item_keys(self, conn: Conn, pair: Pair, found: TableName) -> dict[RowKey, ItemKey]:
+        """The DynamoDB keys of the mismatches that are to be read again."""
+        if self.fetch is None:
+            return {}
+        reader = self._reader(pair, self.fetch)
+        parents = sorted({one.parent for one in mismatches(conn, found, _MOST_REREAD)})
+        return {key: of for batch in in_batches(parents, _AT_ONCE) for key, of in reader.item_keys(conn, batch).items()}
+
+    def _report_mismatches(
+        self, conn: Conn, report: EntityReport, pair: Pair, found: TableName, keys: Mapping[RowKey, ItemKey]
+    ) -> None:
         if self.fetch is None:
             for kind, number in by_kind(conn, found).items():
                 setattr(report, kind, getattr(report, kind) + number)
             self._name(pair, mismatches(conn, found, self.most))
             return
         listed = mismatches(conn, found, _MOST_REREAD)
-        verdicts = self._judge(conn, pair, sorted({one.parent for one in listed}), self.fetch)
+        reader = self._reader(pair, self.fetch)
+        verdicts = dict.fromkeys((one.parent for one in listed), "differs") | self._judge(conn, reader, keys)
         report.settled += sum(verdict == "agrees" for verdict in verdicts.values())
         report.undecided += sum(verdict == "undecided" for verdict in verdicts.values())
-        differing = [key for key, verdict in verdicts.items() if verdict == "differs"]
-        waived = self._waived(conn, pair, differing, self.fetch)
+        waived = self._waived(conn, reader, {key: of for key, of in keys.items() if verdicts[key] == "differs"})
         report.waived += len(waived)
         self._waived_rows |= waived if pair.actual == self.shadow.targets[self.entity.table.fullname] else set()
         remaining = [one for one in listed if verdicts[one.parent] == "differs" and one.parent not in waived]
@@ -105,15 +116,14 @@ class EntityVerifier:
             setattr(report, one.kind, getattr(report, one.kind) + 1)
         more = sum(by_kind(conn, found).values()) - len(listed)
         report.different += more
-        self.is_complete = self.is_complete and not more
+        self.is_complete = self.is_complete and not more and keys.keys() == verdicts.keys()
         self._name(pair, remaining)
 
-    def _waived(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> set[RowKey]:
+    def _waived(self, conn: Conn, reader: Rereader | CopyRereader, keys: Mapping[RowKey, ItemKey]) -> set[RowKey]:
         """Those of some keys that differ as somebody said that they may; the others stand in the way."""
         waived: set[RowKey] = set()
-        reader = self._reader(pair, fetch)
-        for batch in in_batches(keys, _AT_ONCE):
-            for key, sides in reader.sides(conn, batch).items():
+        for batch in in_batches(list(keys), _AT_ONCE):
+            for key, sides in reader.sides(conn, {key: keys[key] for key in batch}).items():
                 told = encode({one.name: sides.key[one.name] for one in key_attributes(self.entity)}).decode()
                 if is_waived(conn, self.plan.name, "difference", told, sides.state):
                     waived.add(key)
@@ -126,14 +136,13 @@ class EntityVerifier:
             return CopyRereader(entity=self.entity, table=pair.actual, fetch=fetch, patience=self.patience)
         return self._rereader(fetch)
 
-    def _judge(self, conn: Conn, pair: Pair, keys: Sequence[RowKey], fetch: Fetch) -> dict[RowKey, Verdict]:
+    def _judge(
+        self, conn: Conn, reader: Rereader | CopyRereader, keys: Mapping[RowKey, ItemKey]
+    ) -> dict[RowKey, Verdict]:
         verdicts: dict[RowKey, Verdict] = {}
-        reader = self._reader(pair, fetch)
-        for batch in in_batches(keys, _AT_ONCE):
-            found = reader.judge(conn, batch)
-            verdicts |= found
-            apart = reader.item_keys(conn, [key for key, verdict in found.items() if verdict != "agrees"])
-            self.apart += apart.values()
+        for batch in in_batches(list(keys), _AT_ONCE):
+            verdicts |= reader.judge(conn, {key: keys[key] for key in batch})
+        self.apart += [keys[key] for key, verdict in verdicts.items() if verdict != "agrees"]
         return verdicts
 
     def _rereader(self, fetch: Fetch) -> Rereader:
@@ -169,23 +178,24 @@ class EntityVerifier:
             keyed = [(key, shape, raw) for _, shape, raw in found if (key := witness.row_key(raw)) is not None]
             rows = dict(self.shadow.target_reader(self.entity).by_key(conn, list({key for key, _, _ in keyed})))
             for key, shape, raw in keyed:
-                if key in rows:
-                    self._hear(conn, report, key, pair=(witness.refutes(raw, rows[key]), shape), witnessed=witnessed)
+                if key not in rows:
+                    continue
+                refuted = witness.refutes(raw, rows[key])
+                if not refuted:
+                    report.witnessed += 1
+                    witnessed.add(shape)
+                elif key not in self._waived_rows:
+                    self._report_refuted(conn, report, key, raw, refuted)
         report.shapes, report.witnessed_shapes = len(shapes), len(witnessed)
 
-    def _hear(
-        self, conn: Conn, report: EntityReport, key: RowKey, *, pair: tuple[list[str], str], witnessed: set[str]
-    ) -> None:  # fmt: skip
-        refuted, shape = pair
-        if not refuted:
-            report.witnessed += 1
-            witnessed.add(shape)
-            return
-        if key in self._waived_rows:
-            return
-        if self.fetch is not None and self._rereader(self.fetch).judge(conn, [key])[key] != "differs":
-            report.settled += 1
-            return
+    def _report_refuted(
+        self, conn: Conn, report: EntityReport, key: RowKey, raw: bytes, refuted: Sequence[str]
+    ) -> None:
+        if self.fetch is not None:
+            judged = self._rereader(self.fetch).judge(conn, {key: key_of_item(self.entity, raw)})
+            if judged[key] != "differs":
+                report.settled += 1
+                return
         report.refuted += 1
         self.differences.append(
             Difference(

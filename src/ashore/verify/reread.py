@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from psycopg import sql
 
 from ashore.mapping.copy_text import child_types, entity_types, whole_item
 from ashore.mapping.document import encode, same_plain
-from ashore.mapping.items import RowNotAnItemError, from_rows
+from ashore.mapping.items import RowNotAnItemError, from_rows, item_key
 from ashore.mapping.match import matcher
 from ashore.mapping.plan import EntityPlan, Plan, key_attributes
 from ashore.mapping.rows import Rows
@@ -27,7 +28,8 @@ from ashore.verify.errors import VerificationStopped
 from ashore.verify.witness import expected_rows
 
 Verdict = Literal["agrees", "differs", "undecided"]
-Fetch = Callable[[Sequence[Mapping[str, TypedValue]]], list[bytes]]
+ItemKey = Mapping[str, TypedValue]
+Fetch = Callable[[Sequence[ItemKey]], list[bytes]]
 _LONGEST_PAUSE_SECONDS = 2.0
 
 
@@ -102,7 +104,7 @@ class _Seen:
 class Sides:
     """What DynamoDB holds under a key, and what PostgreSQL's rows, or its kept copy, say that it holds."""
 
-    key: Mapping[str, TypedValue] = field(repr=False)
+    key: ItemKey = field(repr=False)
     expected: Item | None = field(repr=False)
     actual: Item | None = field(repr=False)
 
@@ -124,58 +126,58 @@ class Rereader:
     fetch: Fetch
     patience: Patience = Patience()
 
-    def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
+    def judge(self, conn: Conn, keys: Mapping[RowKey, ItemKey]) -> dict[RowKey, Verdict]:
         """What each key is. The connection is in autocommit mode, so that every reading sees the newest rows."""
-        item_keys = self.item_keys(conn, keys)
-        verdicts: dict[RowKey, Verdict] = dict.fromkeys(keys, "differs")
-        return verdicts | self.patience.judge(
-            lambda pending: self._read(conn, {key: item_keys[key] for key in pending}), list(item_keys)
-        )
+        return self.patience.judge(lambda pending: self._read(conn, {key: keys[key] for key in pending}), list(keys))
 
-    def item_keys(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
-        """The DynamoDB key of each row key, by the row that has it on one side or the other."""
-        names = [key.name for key in (self.entity.partition_key, self.entity.sort_key) if key is not None]
-        found: dict[RowKey, Mapping[str, TypedValue]] = {}
+    def item_keys(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, ItemKey]:
+        """The DynamoDB key of each row key, by the row that has it on one side or the other.
+
+        To be asked in the snapshot that found the row keys: in a later one, the row may be gone from both sides.
+        """
+        found: dict[RowKey, ItemKey] = {}
         for reader in (self.expected, self.actual):
             for key, rows in reader.by_key(conn, keys):
-                item = from_rows(self.entity, rows)
-                found[key] = {name: item[name] for name in names}
+                with suppress(RowNotAnItemError):
+                    found[key] = item_key(self.entity, rows.row)
         return found
 
-    def sides(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Sides]:
+    def sides(self, conn: Conn, keys: Mapping[RowKey, ItemKey]) -> dict[RowKey, Sides]:
         """Both sides of some keys as they are now; a key whose rows are no item is left out."""
-        wanted = self.item_keys(conn, keys)
-        raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(wanted.values()))}
-        actual = dict(self.actual.by_key(conn, list(wanted)))
+        raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(keys.values()))}
+        actual = dict(self.actual.by_key(conn, list(keys)))
         found: dict[RowKey, Sides] = {}
-        for key, item_key in wanted.items():
-            raw, rows = raws.get(_frozen(item_key)), actual.get(key)
+        for key, of_item in keys.items():
+            raw, rows = raws.get(_frozen(of_item)), actual.get(key)
             try:
                 item = None if rows is None else from_rows(self.entity, rows)
             except RowNotAnItemError:
                 continue
-            found[key] = Sides(item_key, None if raw is None else json.loads(raw), item)
+            found[key] = Sides(of_item, None if raw is None else json.loads(raw), item)
         return found
 
-    def _read(
-        self, conn: Conn, keys: Mapping[RowKey, Mapping[str, TypedValue]]
-    ) -> Iterator[tuple[RowKey, bytes | None, bool]]:
+    def _read(self, conn: Conn, keys: Mapping[RowKey, ItemKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
         match = matcher(self.plan)
         raws = self.fetch(list(keys.values()))
         decoded = [(raw, expected_rows(self.plan, self.entity, raw, match)) for raw in raws]
         by_item = {_identity(self.entity, raw): (raw, rows) for raw, rows in decoded}
         actual = dict(self.actual.by_key(conn, list(keys)))
-        for key, item_key in keys.items():
-            raw, rows = by_item.get(_frozen(item_key), (None, None))
+        for key, of_item in keys.items():
+            raw, rows = by_item.get(_frozen(of_item), (None, None))
             yield key, raw, same_rows(self.entity, rows, actual.get(key))
 
 
-def _identity(entity: EntityPlan, raw: bytes) -> Any:
+def key_of_item(entity: EntityPlan, raw: bytes) -> ItemKey:
+    """The DynamoDB key of a raw item."""
     item = json.loads(raw)
-    return _frozen({key.name: item[key.name] for key in (entity.partition_key, entity.sort_key) if key is not None})
+    return {key.name: item[key.name] for key in key_attributes(entity)}
 
 
-def _frozen(key: Mapping[str, TypedValue]) -> Any:
+def _identity(entity: EntityPlan, raw: bytes) -> Any:
+    return _frozen(key_of_item(entity, raw))
+
+
+def _frozen(key: ItemKey) -> Any:
     return frozenset((name, kind, text) for name, value in key.items() for kind, text in value.items())
 
 
@@ -216,11 +218,11 @@ class CopyRereader:
     fetch: Fetch
     patience: Patience = Patience()
 
-    def judge(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Verdict]:
+    def judge(self, conn: Conn, keys: Mapping[RowKey, ItemKey]) -> dict[RowKey, Verdict]:
         """What each key is. The connection is in autocommit mode."""
-        return self.patience.judge(lambda pending: self._read(conn, pending), keys)
+        return self.patience.judge(lambda pending: self._read(conn, {key: keys[key] for key in pending}), list(keys))
 
-    def item_keys(self, _conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Mapping[str, TypedValue]]:
+    def item_keys(self, _conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, ItemKey]:
         """The DynamoDB key of each copy."""
         attributes = key_attributes(self.entity)
         return {
@@ -228,16 +230,15 @@ class CopyRereader:
             for key in keys
         }
 
-    def _read(self, conn: Conn, keys: Sequence[RowKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
+    def _read(self, conn: Conn, keys: Mapping[RowKey, ItemKey]) -> Iterator[tuple[RowKey, bytes | None, bool]]:
         for key, sides in self.sides(conn, keys).items():
             expected, actual = sides.expected, sides.actual
             agrees = expected is actual if expected is None or actual is None else same_item(expected, actual)
             yield key, None if expected is None else encode(expected), agrees
 
-    def sides(self, conn: Conn, keys: Sequence[RowKey]) -> dict[RowKey, Sides]:
+    def sides(self, conn: Conn, keys: Mapping[RowKey, ItemKey]) -> dict[RowKey, Sides]:
         """Both sides of some keys as they are now."""
-        wanted = self.item_keys(conn, keys)
-        raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(wanted.values()))}
+        raws = {_identity(self.entity, raw): raw for raw in self.fetch(list(keys.values()))}
         columns = ["partition_key", "sort_key"][: len(key_attributes(self.entity))]
         statement = sql.SQL("SELECT item FROM {} WHERE ({}) = ({})").format(
             self.table.identifier,
@@ -245,11 +246,11 @@ class CopyRereader:
             sql.SQL(", ").join(sql.Placeholder() for _ in columns),
         )
         found: dict[RowKey, Sides] = {}
-        for key, item_key in wanted.items():
-            raw = raws.get(_frozen(item_key))
+        for key, of_item in keys.items():
+            raw = raws.get(_frozen(of_item))
             row = conn.execute(statement, key).fetchone()
             found[key] = Sides(
-                item_key, None if raw is None else json.loads(raw), None if row is None else whole_item(row[0])
+                of_item, None if raw is None else json.loads(raw), None if row is None else whole_item(row[0])
             )
         return found
 

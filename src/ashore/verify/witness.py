@@ -14,7 +14,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from ashore.mapping.document import encode
-from ashore.mapping.items import from_rows
+from ashore.mapping.items import RowNotAnItemError, from_rows
 from ashore.mapping.match import AsRow, key_texts, matcher
 from ashore.mapping.plan import EntityPlan, Plan
 from ashore.mapping.reasons import UnfitError
@@ -74,7 +74,10 @@ class Witness:
     def refutes(self, raw: bytes, rows: Rows) -> list[str]:
         """The attributes in which the rebuilt item differs from boto3's reading of `raw`; none is what one wants."""
         expected = as_boto3_reads(self._as_declared(raw))
-        actual = as_boto3_reads(encode(from_rows(self._entity, rows)))
+        try:
+            actual = as_boto3_reads(encode(from_rows(self._entity, rows)))
+        except RowNotAnItemError as error:
+            return [error.column]
         names = sorted(expected.keys() | actual.keys())
         return [name for name in names if not agree(expected.get(name, ...), actual.get(name, ...))]
 
