@@ -20,6 +20,7 @@ from tests.streamed_table import MemoryTable
 
 from ashore.ledger import gaps, loads, repairs, units
 from ashore.ledger.chunk import ChunkWriter
+from ashore.ledger.pending import count_parked
 from ashore.ledger.schema import ensure_ledger
 from ashore.load.order import LoadOrder, PlannedEncoding, planned_encoding
 from ashore.load.run import run_load
@@ -360,7 +361,7 @@ def positions(dsn: str) -> dict[str, int]:
 
 def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000, on_gap: OnGap = "stop") -> None:
     """Let one worker go on until nothing is left to do (but gaps, which only a reading of the table repairs)."""
-    one = worker(dsn, table, lease_seconds=30.0, on_gap=on_gap)
+    one = worker(dsn, table, lease_seconds=30.0, on_gap=on_gap, readers=50)
     try:
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute("UPDATE ashore.shard SET owner = NULL")
@@ -373,7 +374,7 @@ def settle(dsn: str, table: MemoryTable, *, rounds: int = 2_000, on_gap: OnGap =
                 if not left[0] and left[1]:  # keys that were not to be repaired yet wait up to a minute
                     conn.execute("UPDATE ashore.repair SET tries = 0, not_before = clock_timestamp()")
                 if not any(left):
-                    for _ in range(5):  # what is parked is tried again in each
+                    for _ in range(5 if count_parked(conn, plan.name) else 0):  # it is tried again in each
                         one.round()
                     return
         message = f"the worker did not come to an end: {left}"

@@ -110,7 +110,7 @@ class History:
         """The number of the last write of each key: in a global table the last one stays."""
         self.replicating: list[tuple[int, tuple[str, str], int]] = []
         self.table.empties = 3
-        self.worker: Worker = sync_world.worker(self.dsn, self.table, lease_seconds=0.05)
+        self.worker: Worker = sync_world.worker(self.dsn, self.table, lease_seconds=0.05, list_seconds=0.02)
         self.reverse: ReverseWriter = reverse_writer(
             self.dsn, MemoryStore(self.table), at_once=3, lease_seconds=0.05, request_seconds=0.0
         )
@@ -195,7 +195,9 @@ class History:
         if store == "dynamodb" and name in self.table.items:
             self.table.delete(*name)
         elif store == "postgres":
-            self.application.execute(f"DELETE FROM world.{key[0]} WHERE {key[0]}_id = %s", (key[1],))
+            statement = f"DELETE FROM world.{key[0]} WHERE {key[0]}_id = %s"
+            if not self.application.execute(statement, (key[1],)).rowcount:
+                return  # there was no row, so nothing is written back, and a write of others stays
         if store != "held":
             self.model.pop(name, None)
             self.foreign.discard(name)
@@ -250,7 +252,7 @@ class History:
 
     def _kill_worker(self, _: int) -> None:
         self.worker.conn.close()
-        self.worker = sync_world.worker(self.dsn, self.table, lease_seconds=0.05)
+        self.worker = sync_world.worker(self.dsn, self.table, lease_seconds=0.05, list_seconds=0.02)
 
     def _kill_reverse(self, number: int) -> None:
         """Kill it after some of its requests were done and none was acknowledged."""
@@ -377,13 +379,11 @@ class History:
             conn.execute("UPDATE ashore.foreign_write SET decision = 'taken', decided_at = clock_timestamp()")
         for key in strange:
             self.table._write((key[0], key[1] or ""), None if key not in rows else json.dumps(rows[key]).encode())
-        self._write_back_heard()
+        if strange:
+            sync_world.settle(self.dsn, self.table)
+            self.conn.execute("UPDATE ashore.foreign_write SET decision = 'taken' WHERE decision IS NULL")
         if states == {"writing"}:
             self._go_back()
-
-    def _write_back_heard(self) -> None:
-        sync_world.settle(self.dsn, self.table)
-        self.conn.execute("UPDATE ashore.foreign_write SET decision = 'taken' WHERE decision IS NULL")
 
     def _go_back(self) -> None:
         """For the next history: DynamoDB has the writes again."""

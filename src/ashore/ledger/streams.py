@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from ashore.ledger.errors import LeaseLost
 from ashore.model.change import Shard
-from ashore.postgres.connect import Conn, one_row
+from ashore.postgres.connect import Conn
 
 StreamState = Literal["running", "paused", "stopped"]
 
@@ -84,7 +84,10 @@ _FORGET_COUNTS = "DELETE FROM ashore.sync_count WHERE source = %s"
 _SET_STATE = "UPDATE ashore.stream SET state = %(state)s, since = clock_timestamp() WHERE source = %(source)s"
 _LISTED = """
     INSERT INTO ashore.shard (source, shard, parent, first, state, at_horizon)
-    VALUES (%(source)s, %(shard)s, %(parent)s, %(first)s, %(state)s, %(at_horizon)s)
+    SELECT %(source)s, k.shard, k.parent, k.first, k.state, %(at_horizon)s
+    FROM unnest(%(shards)s::text[], %(parents)s::text[], %(firsts)s::numeric[], %(states)s::text[]) WITH ORDINALITY
+        AS k(shard, parent, first, state, place)
+    ORDER BY k.place
     ON CONFLICT (source, shard) DO UPDATE
     SET seen_at = clock_timestamp(), first = coalesce(shard.first, excluded.first),
         parent = coalesce(shard.parent, excluded.parent)
@@ -180,8 +183,7 @@ def begin(conn: Conn, *, source: str, arn: str, origin: Mapping[str, Any], shard
     conn.execute(_FORGET_SHARDS, (source,))
     conn.execute(_FORGET_COUNTS, (source,))
     conn.execute(_BEGIN, {"source": source, "arn": arn, "origin": Jsonb(dict(origin))})
-    for shard in shards:
-        _list(conn, source, shard, state="skipped" if shard.is_closed else "open", at_horizon=True)
+    _list(conn, source, [(shard, "skipped" if shard.is_closed else "open") for shard in shards], at_horizon=True)
 
 
 def set_stream_state(conn: Conn, source: str, state: StreamState) -> None:
@@ -211,28 +213,28 @@ def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
     otherwise wait for each other. A new one whose child was there when the stream was begun is skipped: it is of before
     that, and the listing of then had left it out.
     """
-    ordered = sorted(shards, key=lambda shard: shard.id)
-    new = sum(_list(conn, source, shard, state="open", at_horizon=False) for shard in ordered)
+    new = _list(conn, source, [(shard, "open") for shard in shards], at_horizon=False)
     if new:
         conn.execute(_SKIP_OLDER, {"source": source})
     return new
 
 
-def _list(conn: Conn, source: str, shard: Shard, *, state: str, at_horizon: bool) -> bool:
-    row = one_row(
-        conn.execute(
-            _LISTED,
-            {
-                "source": source,
-                "shard": shard.id,
-                "parent": shard.parent,
-                "first": shard.first,
-                "state": state,
-                "at_horizon": at_horizon,
-            },
-        )
+def _list(conn: Conn, source: str, shards: Sequence[tuple[Shard, str]], *, at_horizon: bool) -> int:
+    """Note shards in the order of their names, each with its state if it is new; return how many are."""
+    by_name = {shard.id: (shard, state) for shard, state in shards}
+    ordered = [by_name[name] for name in sorted(by_name)]
+    found = conn.execute(
+        _LISTED,
+        {
+            "source": source,
+            "shards": [shard.id for shard, _ in ordered],
+            "parents": [shard.parent for shard, _ in ordered],
+            "firsts": [shard.first for shard, _ in ordered],
+            "states": [state for _, state in ordered],
+            "at_horizon": at_horizon,
+        },
     )
-    return bool(row[0])
+    return sum(is_new for (is_new,) in found)
 
 
 def not_seen(conn: Conn, source: str, since: datetime) -> list[ShardRecord]:
