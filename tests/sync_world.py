@@ -224,6 +224,21 @@ def fresh(dsn: str) -> None:
         ensure_ledger(conn)
 
 
+def emptied(dsn: str) -> None:
+    """As `fresh`, but that a ledger which is there stays, with nothing in it: that is several times as fast."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        found = conn.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = to_regnamespace('ashore')"
+            " AND relkind = 'r' AND relname <> 'version'"
+        ).fetchall()
+        if not found:
+            fresh(dsn)
+            return
+        conn.execute("SET client_min_messages = warning; DROP SCHEMA IF EXISTS world CASCADE")
+        deletes = "; ".join(f"DELETE FROM {table}" for (table,) in found)
+        conn.execute(f"SET session_replication_role = replica; {deletes}".encode())
+
+
 def tables(conn: Conn) -> dict[str, TableName]:
     return {name: table for one in plan.entities.values() for name, table in tables_of(conn, one).items()}
 

@@ -142,7 +142,7 @@ class History:
         """Whether records were dropped that may not have been read."""
         self.workers: list[Worker] = []
         self.markers = MemoryMarkers(self.table) if seed % 2 else None
-        sync_world.fresh(dsn)
+        sync_world.emptied(dsn)
         self.eyes = psycopg.connect(dsn, autocommit=True)
 
     def begin(self) -> None:
