@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.quick_processes import quick_workers
 from tests.rds_world import RdsWorld, rds_server, rds_world
 
 from ashore import local
@@ -104,6 +105,13 @@ def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     shared_tokens.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_begin_at_once() -> Iterator[None]:
+    """Half of the time of many tests went into processes that import the same again and again."""
+    with quick_workers():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ acknowledged twice had two writers; one that is missing in the end was lost.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import sys
@@ -24,7 +23,7 @@ import boto3
 import psycopg
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from tests import sync_world
+from tests import quick_processes, sync_world
 from tests.faults import some_seed
 from tests.sync_world import ENTITIES, PROCESS_LIMITS, plan, scanned
 
@@ -178,14 +177,13 @@ class Processes:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._spawn = multiprocessing.get_context("spawn")
         self._bodies = {"command": move, "one": work, "two": work}
         self._running: dict[str, Any] = {}
 
     def keep_up(self) -> None:
         for name, body in self._bodies.items():
             if name not in self._running or not self._running[name].is_alive():
-                self._running[name] = self._spawn.Process(target=body, args=(self._place,), daemon=False)
+                self._running[name] = quick_processes.context.Process(target=body, args=(self._place,), daemon=False)
                 self._running[name].start()
 
     def kill(self, name: str) -> int:

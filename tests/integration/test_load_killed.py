@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import secrets
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
+from tests import quick_processes
 from tests.integration import load_world as world
 
 from ashore.errors import AshoreError
@@ -39,7 +39,7 @@ def load_once(dsn: str, folder: list[str]) -> None:
 def run_and_kill(dsn: str, victim: Victim, after_seconds: float) -> str:
     """One run, of which `victim` is killed so long after the ledger shows the run; return the load's phase then."""
     runs = runs_so_far(dsn)
-    process = multiprocessing.get_context("spawn").Process(target=load_once, args=(dsn, [str(Path.cwd())]))
+    process = quick_processes.context.Process(target=load_once, args=(dsn, [str(Path.cwd())]))
     process.start()
     while process.is_alive() and runs_so_far(dsn) == runs:
         time.sleep(0.01)
@@ -141,7 +141,7 @@ def test_fifty_killed_loads_end_with_the_same_rows(postgres_dsn: str) -> None:
 
 
 def test_workers_end_with_their_coordinator(postgres_dsn: str) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=load_slowly, args=(postgres_dsn, [str(Path.cwd())]))
+    process = quick_processes.context.Process(target=load_slowly, args=(postgres_dsn, [str(Path.cwd())]))
     process.start()
     assert process.pid is not None
     family: list[psutil.Process] = []
@@ -162,7 +162,7 @@ def load_slowly(dsn: str, folder: list[str]) -> None:
 
 
 def run_in_own_process(dsn: str) -> int | None:
-    process = multiprocessing.get_context("spawn").Process(target=load_once, args=(dsn, [str(Path.cwd())]))
+    process = quick_processes.context.Process(target=load_once, args=(dsn, [str(Path.cwd())]))
     process.start()
     process.join()
     return process.exitcode

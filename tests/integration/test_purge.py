@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
 import os
 import random
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import quick_processes
 from tests.faults import some_seed
 from tests.purge_world import TABLE, Desk, Item, a_letter, a_person, item, key_of, others, own, said
 
@@ -214,13 +214,12 @@ def test_killed_by_sigkill_at_random_instants_nothing_is_lost_or_counted_twice(m
     rng = random.Random(some_seed("purge kills"))
     desk, items = moto_desk, own(60, 40)
     desk.make([*items, *others()])
-    spawn = multiprocessing.get_context("spawn")
     sys.path[:0] = [str(Path.cwd())]
     kept = desk.folder / "kept"
     process: Any = None
     runs = 0
     for runs in range(1, _KILLS + 2):
-        process = spawn.Process(target=_purge_once, args=(desk, dict(desk.server.environment), kept))
+        process = quick_processes.context.Process(target=_purge_once, args=(desk, dict(desk.server.environment), kept))
         process.start()
         if runs <= _KILLS:
             while process.is_alive() and desk.rows("SELECT coalesce(max(run), 0) FROM ashore.purge") < [(runs,)]:

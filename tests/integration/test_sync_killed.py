@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests import sync_world
+from tests import quick_processes, sync_world
 from tests.faults import some_seed
 from tests.sync_world import ENTITIES, PROCESS_LIMITS, Writer, records_of, scanned
 
@@ -67,7 +66,6 @@ def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn
     order = sync_order(postgres_dsn, moto.endpoint_url, moto.region)
     with connect(postgres_dsn, application_name="test", autocommit=True) as conn:
         ensure_stream(conn, sync_world.plan, order.source, {name: [] for name in ENTITIES})
-    spawn = multiprocessing.get_context("spawn")
     arguments = (postgres_dsn, moto.endpoint_url, moto.region, dict(moto.environment))
     sys.path[:0] = [str(Path.cwd())]
     processes: dict[str, Any] = {}
@@ -78,7 +76,7 @@ def test_killed_at_random_instants_nothing_is_lost_doubled_or_older(postgres_dsn
                 wanted = {"one": work, "two": work} | ({} if _is_loaded(postgres_dsn) else {"load": load_once})
                 for name, body in wanted.items():
                     if name not in processes or not processes[name].is_alive():
-                        processes[name] = spawn.Process(target=body, args=arguments, daemon=False)
+                        processes[name] = quick_processes.context.Process(target=body, args=arguments, daemon=False)
                         processes[name].start()
                 time.sleep(rng.uniform(0.05, 0.9))
                 if killed < _KILLS:
