@@ -19,6 +19,8 @@ from ashore.ledger import leases, pending, streams
 from ashore.ledger.errors import LeaseLost
 from ashore.ledger.streams import Progress
 from ashore.model.change import Change, Shard
+from ashore.observe.events import Event, SyncReconnecting
+from ashore.pipeline.sync import run_worker
 from ashore.postgres.connect import connect
 from ashore.sync.errors import ClocksDiffer, GapWhileLoading, RecordsLost
 from ashore.sync.parked import retry_parked
@@ -147,6 +149,50 @@ def test_a_parent_that_is_listed_only_after_its_child_was_begun_is_not_read(cros
     parent.is_listed = True
     crossing.assert_equal()
     assert crossing.rows("SELECT state FROM ashore.shard WHERE NOT at_horizon") == [("skipped",)]
+
+
+def test_no_generation_of_before_the_beginning_is_read_however_late_it_is_listed(crossing: Crossing) -> None:
+    table = crossing.table
+    table.put(account(1, balance=1))
+    late = []
+    for balance in (2, 3, 4):
+        late.append(next(one for one in table.open_shards() if one.records))
+        table.close(late[-1], children=1)
+        table.put(account(1, balance=balance))
+    for one in late:
+        one.is_listed = False
+    crossing.synced()
+    for one in late:
+        one.is_listed = True
+    crossing.assert_equal()
+    assert crossing.rows("SELECT state FROM ashore.shard WHERE NOT at_horizon") == 3 * [("skipped",)]
+
+
+def test_a_worker_that_postgresql_ends_a_deadlock_with_goes_on(crossing: Crossing) -> None:
+    crossing.synced()
+    reasons: list[str] = []
+    ended = threading.Event()
+
+    def heard(event: Event) -> None:
+        if isinstance(event, SyncReconnecting):
+            reasons.append(event.reason)
+            ended.set()
+
+    order = sync_world.order(crossing.dsn, crossing.table, lease_seconds=30.0)
+    first, last = crossing.rows("SELECT min(shard), max(shard) FROM ashore.shard WHERE state = 'open'")[0]
+    lock = b"SELECT FROM ashore.shard WHERE shard = %s FOR UPDATE"
+    worker = threading.Thread(target=run_worker, args=(order, ended), kwargs={"emit": heard})
+    with psycopg.connect(crossing.dsn) as other:
+        other.execute("SET deadlock_timeout = '1min'")  # so that it is the worker that is ended
+        worker.start()
+        while worker.is_alive() and not ended.is_set():
+            other.execute(lock, (last,))
+            time.sleep(0.2)  # the worker locks the first shard meanwhile, and waits for this one
+            other.execute(lock, (first,))
+            other.rollback()
+    worker.join()
+    assert len(reasons) == 1
+    crossing.assert_equal()
 
 
 @pytest.mark.parametrize("on_gap", ["stop", "repair"])

@@ -16,7 +16,8 @@ _ALIVE: Final = """
     ON CONFLICT (source, worker) DO UPDATE
     SET alive_until = excluded.alive_until, changes_per_s = excluded.changes_per_s
 """
-# Whoever locks several shards does so in this order; see `streams.keep_listed`.
+# Whoever locks several shards does so in this order, SKIP LOCKED too: PostgreSQL waits there all the same where a row's
+# newer version is being written. See `streams.keep_listed`.
 _RENEW: Final = """
     WITH mine AS (
         SELECT shard FROM ashore.shard WHERE source = %(source)s AND owner = %(worker)s
@@ -32,14 +33,19 @@ _FAIR_SHARE: Final[LiteralString] = f"""
                                WHERE w.source = %(source)s AND w.alive_until > clock_timestamp()))::numeric)::int
 """  # noqa: S608 (a constant)
 _TAKE: Final[LiteralString] = f"""
-    UPDATE ashore.shard SET owner = %(worker)s, fence = fence + 1,
-        lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
-    WHERE source = %(source)s AND shard IN (
+    WITH free AS (
         SELECT s.shard FROM ashore.shard s
         WHERE s.source = %(source)s AND (s.owner IS NULL OR s.lease_until < clock_timestamp()) AND {READABLE}
-        ORDER BY s.listed_at, s.shard LIMIT %(most)s FOR UPDATE SKIP LOCKED
+        ORDER BY s.listed_at, s.shard LIMIT %(most)s
+    ), mine AS (
+        SELECT s.shard FROM ashore.shard s JOIN free ON free.shard = s.shard
+        WHERE s.source = %(source)s AND (s.owner IS NULL OR s.lease_until < clock_timestamp()) AND s.state = 'open'
+        ORDER BY s.shard COLLATE "C" FOR UPDATE OF s SKIP LOCKED
     )
-    RETURNING shard, parent, first, position, state, at_horizon, fence, batches,
+    UPDATE ashore.shard s SET owner = %(worker)s, fence = fence + 1,
+        lease_until = clock_timestamp() + %(seconds)s * interval '1 s'
+    FROM mine WHERE s.source = %(source)s AND s.shard = mine.shard
+    RETURNING s.shard, parent, first, position, state, at_horizon, fence, batches,
               coalesce(greatest(passed_at, marked_at, skipped_at), listed_at)
 """  # noqa: S608 (a constant)
 _RELEASE: Final = """

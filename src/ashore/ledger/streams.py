@@ -210,12 +210,13 @@ def keep_listed(conn: Conn, source: str, shards: Sequence[Shard]) -> int:
     """Note the shards of one page of a listing; return how many are new. A new one is read from its first record.
 
     They are locked in the order of their names, as leases are renewed: a worker that lists and one that renews would
-    otherwise wait for each other. A new one whose child was there when the stream was begun is skipped: it is of before
-    that, and the listing of then had left it out.
+    otherwise wait for each other. A new one whose child was there when the stream was begun is skipped, and so are
+    those that it came from: they are of before that, and the listing of then had left them out.
     """
     new = _list(conn, source, [(shard, "open") for shard in shards], at_horizon=False)
     if new:
-        conn.execute(_SKIP_OLDER, {"source": source})
+        while conn.execute(_SKIP_OLDER, {"source": source}).rowcount:  # a generation each time
+            pass
     return new
 
 

@@ -1,4 +1,4 @@
-"""A worker outlives its connection: PostgreSQL restarts, fails over, or the network ends what was open."""
+"""A worker outlives its connection: PostgreSQL restarts, fails over or ends a deadlock, or the network fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ashore.sync.order import SyncOrder
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _FIRST_CONNECTION_SECONDS: Final = 5.0
-_READ_ONLY: Final = "25006"
+_PASSING: Final = frozenset({"25006", "40P01", "40001"})
+"""Refusals that another try need not meet: a failover has made a replica of what was the writer; a deadlock was ended,
+or transactions could not be put in an order, at this one's expense."""
 
 Alive = Callable[[], None]
 
@@ -24,7 +26,7 @@ Alive = Callable[[], None]
 def over_outages(
     order: SyncOrder, worker: str, stop: threading.Event, work: Callable[[Conn, Alive], None], emit: Emit
 ) -> None:
-    """Do `work` over a connection in autocommit mode, and anew over another where that one was lost.
+    """Do `work` over a connection in autocommit mode, and anew over another where that one was lost or met a deadlock.
 
     `work` says by calling its second argument that PostgreSQL answers. Leases of `worker` from an earlier connection
     are given back first, so that it need not wait for them to run out. Returns when `work` does, or when `stop` is set
@@ -63,5 +65,5 @@ def over_outages(
 def _is_outage(error: PostgresError) -> bool:
     """Whether another connection may find what this one lost: a server that is there, and takes writes."""
     if isinstance(error, StatementRefused):
-        return error.sqlstate == _READ_ONLY  # a failover has made a replica of what was the writer
+        return error.sqlstate in _PASSING
     return isinstance(error, CannotConnect | ConnectionLost)
