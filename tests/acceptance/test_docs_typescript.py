@@ -207,6 +207,14 @@ def test_a_write_that_is_held_waits_and_goes_where_the_writes_are_then(conn: Con
     assert [driver.end(write)["store"] for write in writes] == ["postgres"] * 5
 
 
+def test_what_was_refused_is_asked_for_anew(conn: Conn, driver: Driver) -> None:
+    set_state(conn, "writing")
+    assert driver.call("write", "message")["store"] == "postgres"
+    conn.execute("UPDATE ashore.entity SET state = 'syncing', epoch = epoch + 1 WHERE entity = 'message'")
+    driver.call("forget")
+    assert driver.call("write", "message")["store"] == "dynamodb", "what it was told before would be valid still"
+
+
 def test_law_13_a_hold_whose_deadline_passes_ends_by_itself(conn: Conn, driver: Driver) -> None:
     hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=0.5)
     assert driver.call("write", "message")["store"] == "dynamodb"
