@@ -17,6 +17,9 @@ _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _FIRST_CONNECTION_SECONDS: Final = 5.0
 _READ_ONLY: Final = "25006"
+_FROZEN_SECONDS: Final = 30
+"""After which PostgreSQL ends a session that says nothing within a transaction. A worker that is frozen with its machine,
+or cut off, would else keep the states locked, and with them every application that asks once a hold is overdue."""
 
 Alive = Callable[[], None]
 
@@ -47,6 +50,9 @@ def over_outages(
             name = f"ashore sync {order.plan.name}"
             with connect(order.dsn, application_name=name, autocommit=True) as conn, translated("syncing"):
                 patience = order.limits.away_seconds
+                conn.execute(
+                    "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (f"{_FROZEN_SECONDS}s",)
+                )
                 leases.leave(conn, order.plan.name, worker)
                 return work(conn, alive)
         except PostgresError as error:
