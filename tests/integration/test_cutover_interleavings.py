@@ -1,0 +1,249 @@
+"""Cutovers and ways back that meet each other, that are paused between two statements, or meet what others do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from tests import sync_world
+from tests.cutover_world import World, account, drain
+from tests.sync_world import MemoryMarkers
+
+from ashore.cutover import switch
+from ashore.cutover.errors import RoleMayStillWrite, TookTooLong
+from ashore.cutover.run import Order, cut_over, retire, roll_back
+from ashore.ledger import crossing, loads, marking
+from ashore.ledger.crossing import routes
+from ashore.ledger.errors import StateMoved
+from ashore.observe.events import silent
+from ashore.postgres.connect import Conn
+from ashore.sync import outages
+from ashore.sync.outages import over_outages
+
+
+@pytest.fixture
+def world(postgres_dsn: str) -> Iterator[World]:
+    made = World(postgres_dsn)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def role(world: World) -> Iterator[str]:
+    world.do("DROP ROLE IF EXISTS application")
+    world.do("CREATE ROLE application")
+    world.do("GRANT USAGE ON SCHEMA world TO application")
+    world.do("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA world TO application")
+    yield "application"
+    world.do("DROP OWNED BY application")
+    world.do("DROP ROLE application")
+
+
+def test_law_13_a_cutover_that_slept_past_its_deadline_does_not_end_the_hold_of_another(world: World) -> None:
+    switch.guard_up(world.conn, world.one, [])
+    order = world.order()
+
+    def asleep(seconds: float) -> None:
+        order.sleep(seconds)
+        if not seconds > 1:
+            return
+        world.do("UPDATE ashore.entity SET deadline = clock_timestamp() WHERE state = 'draining'")
+        assert routes(world.conn, "world")["account"].writes == "dynamodb"
+        switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=60)
+        world.table.put(account(1, balance={"N": "9"}))  # by one who was told before the second hold, and may still
+
+    with pytest.raises(StateMoved):
+        cut_over(world.conn, world.one, replace(order, sleep=asleep))
+    assert world.state() == "draining", "the second cutover has not had its fence yet"
+
+
+def test_law_13_a_cutover_that_slept_past_its_deadline_gives_up_nothing_of_another(world: World) -> None:
+    switch.guard_up(world.conn, world.one, [])
+    ticks = iter([0.0, 90.0, 90.0, 90.0])
+
+    def asleep(seconds: float) -> None:
+        if seconds > 1:
+            world.do("UPDATE ashore.entity SET deadline = clock_timestamp() WHERE state = 'draining'")
+            crossing.return_overdue(world.conn, "world")
+            switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=60)
+
+    with pytest.raises((TookTooLong, StateMoved)):
+        cut_over(world.conn, world.one, Order(max_pause_seconds=60, sleep=asleep, clock=lambda: next(ticks)))
+    assert world.state() == "draining"
+
+
+def test_law_19_a_way_back_that_slept_past_its_deadline_does_not_end_the_hold_of_another(world: World) -> None:
+    world.cut_over()
+    holds: list[switch.Held] = []
+
+    def asleep(_conn: Any, _source: str, _fence: Any) -> None:
+        if holds:
+            return
+        world.do("UPDATE ashore.entity SET deadline = clock_timestamp() WHERE state = 'returning'")
+        assert routes(world.conn, "world")["account"].writes == "postgres"
+        holds.append(switch.hold(world.conn, world.one, expected=("writing",), to="returning", seconds=60))
+
+    with pytest.raises(StateMoved):
+        roll_back(world.conn, world.one, world.order(mark=asleep))
+    assert world.state() == "returning", "the second way back has not waited for the writers yet"
+
+
+def test_law_14_what_a_role_was_granted_while_postgresql_wrote_is_taken_on_the_way_back_too(
+    world: World, role: str
+) -> None:
+    switch.guard_up(world.conn, world.one, [role])
+    cut_over(world.conn, world.one, world.order())
+    world.do("GRANT DELETE ON world.account TO application")  # as a deployment does
+    switch.hold(world.conn, world.one, expected=("writing",), to="returning", seconds=0.2)
+    with psycopg.connect(world.dsn) as application:
+        application.execute("SET ROLE application")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            application.execute("DELETE FROM world.account")
+        application.rollback()
+        time.sleep(0.3)
+        crossing.return_overdue(world.conn, "world")
+        application.execute("DELETE FROM world.account WHERE account_id = '2'")
+
+
+def test_law_14_a_role_that_could_write_after_the_way_back_by_other_means_keeps_it_shut(
+    world: World, role: str
+) -> None:
+    switch.guard_up(world.conn, world.one, [role])
+    cut_over(world.conn, world.one, world.order())
+    world.do("GRANT UPDATE ON world.account TO PUBLIC")
+    with pytest.raises(RoleMayStillWrite):
+        roll_back(world.conn, world.one, world.order())
+    assert world.state() == "writing"
+
+
+def test_law_14_a_second_cutover_that_comes_late_does_not_shut_the_writers_out(world: World, role: str) -> None:
+    switch.guard_up(world.conn, world.one, [role])
+    cut_over(world.conn, world.one, world.order())
+    with pytest.raises(StateMoved):
+        switch.guard_up(world.conn, world.one, [role])  # its gates were open before the first one's hold
+    assert world.rows("SELECT has_table_privilege('application', 'world.account', 'UPDATE')") == [(True,)]
+
+
+def test_law_8_a_cutover_gets_its_markers_though_others_were_on_their_way_when_it_asked(world: World) -> None:
+    switch.guard_up(world.conn, world.one, [])
+    world.worker.order = replace(world.worker.order, markers=MemoryMarkers(world.table))
+    world.worker.round()
+    ticks = iter(range(1000))
+    order = world.order(clock=lambda: float(next(ticks)))
+
+    def sleep(seconds: float) -> None:
+        if seconds > 1:
+            [(moment,)] = world.rows("SELECT clock_timestamp()")
+            marking.want(world.conn, "world", moment)  # a verification, say
+            world.worker.round()
+            assert marking.wanted(world.conn, "world") is not None
+        else:
+            order.sleep(seconds)
+
+    done = cut_over(world.conn, world.one, replace(order, sleep=sleep))
+    assert done.passed == "by markers"
+
+
+def test_law_17_an_echo_of_an_earlier_period_is_none_of_the_next(world: World) -> None:
+    world.cut_over()
+    for _ in range(2):  # the second write changes nothing, and makes no record
+        world.do("UPDATE world.account SET balance = 1 WHERE account_id = '1'")
+        drain(world.writer)
+    roll_back(world.conn, world.one, world.order())
+    world.table.put(account(1, balance={"N": "2"}))
+    sync_world.settle(world.dsn, world.table)
+    world.cut_over()
+    world.table.put(account(1))  # somebody else's write
+    sync_world.settle(world.dsn, world.table)
+    assert world.rows("SELECT count(*) FROM ashore.foreign_write") == [(1,)]
+
+
+def test_a_fence_that_is_longer_than_the_pause_may_be_holds_nothing(world: World) -> None:
+    crossing.set_validity(world.conn, "world", 90_000)
+    held: list[str] = []
+    order = Order(max_pause_seconds=60, sleep=lambda _: held.append(world.state()))
+    with pytest.raises(TookTooLong, match="90"):
+        cut_over(world.conn, world.one, order)
+    assert held == []
+    assert world.state() == "syncing"
+
+
+def test_a_sequence_that_the_last_writes_in_dynamodb_passed_by_gives_none_of_their_values(world: World) -> None:
+    world.do("CREATE SEQUENCE world.balances OWNED BY world.account.balance")
+    world.do("ALTER TABLE world.account ALTER balance SET DEFAULT nextval('world.balances')")
+    world.do("SELECT setval('world.balances', 1)")
+    switch.guard_up(world.conn, world.one, [])
+    order = world.order()
+
+    def sleep(seconds: float) -> None:
+        if seconds > 1:
+            world.table.put(account(1, balance={"N": "9"}))  # the gate was open, and the application goes on
+        order.sleep(seconds)
+
+    cut_over(world.conn, world.one, replace(order, sleep=sleep))
+    world.do("INSERT INTO world.account (account_id) VALUES ('7')")
+    assert world.rows("SELECT balance FROM world.account WHERE account_id = '7'") == [(10,)]
+
+
+def test_law_24_retiring_waits_behind_no_open_transaction_with_everybody_else_behind_it(world: World) -> None:
+    world.cut_over()
+    ticks = iter(range(1000))
+    order = Order(max_pause_seconds=3, sleep=lambda _: None, clock=lambda: float(next(ticks)))
+    noted: list[bool] = []
+    with psycopg.connect(world.dsn) as slow:
+        slow.execute("UPDATE world.account SET balance = 8 WHERE account_id = '1'")
+        with pytest.raises(TookTooLong, match="another session holds a lock"):
+            retire(world.conn, world.one, order, note=lambda: noted.append(True))
+    assert (world.state(), noted) == ("writing", [])
+    retire(world.conn, world.one, order, note=lambda: noted.append(True))
+    assert (world.state(), noted) == ("retired", [True])
+
+
+def test_law_13_a_cutover_that_cannot_give_up_since_a_frozen_worker_has_the_states_says_so(world: World) -> None:
+    switch.guard_up(world.conn, world.one, [])
+    ticks = iter(range(1000))
+    frozen = psycopg.connect(world.dsn)
+
+    def sleep(seconds: float) -> None:
+        if seconds > 1:
+            frozen.execute("SELECT 1 FROM ashore.entity FOR SHARE")  # as each batch of the stream does
+
+    with frozen, pytest.raises(TookTooLong, match="another session holds a lock"):
+        cut_over(world.conn, world.one, Order(max_pause_seconds=6, sleep=sleep, clock=lambda: float(next(ticks))))
+    world.do("UPDATE ashore.entity SET deadline = clock_timestamp() WHERE state = 'draining'")
+    assert routes(world.conn, "world")["account"].writes == "dynamodb"
+
+
+def test_law_13_a_worker_that_freezes_within_a_batch_does_not_hold_the_application_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "_FROZEN_SECONDS", 1)
+    batches: list[str] = []
+
+    def work(conn: Conn, _alive: Any) -> None:
+        with conn.transaction():
+            loads.lock_states(conn, "world")
+            batches.append("begun")
+            if len(batches) == 1:
+                switch_is_over.wait(20)
+        batches.append("done")
+
+    switch_is_over = threading.Event()
+    order = sync_world.order(world.dsn, world.table)
+    switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=60)
+    worker = threading.Thread(target=lambda: over_outages(order, "frozen", threading.Event(), work, silent))
+    worker.start()
+    while not batches:
+        time.sleep(0.01)
+    world.do("SET lock_timeout = '10s'; UPDATE ashore.entity SET deadline = clock_timestamp() WHERE state = 'draining'")
+    assert routes(world.conn, "world")["account"].writes == "dynamodb"
+    switch_is_over.set()
+    worker.join(20)
+    assert batches == ["begun", "begun", "done"], (
+        "once it goes on it finds itself without a connection, and opens another"
+    )
