@@ -94,9 +94,10 @@ def test_law_12_a_block_inside_that_writes_to_postgresql_prolongs_no_permit(conn
         hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
         while permit.seconds_left() > 0.5:
             time.sleep(0.01)
-        with routes.write("case") as inside, pytest.raises(PermitTooShort):
+        with routes.write("case") as inside:
             assert inside.store == "postgres"
-            client.put_item(TableName="court", Item={"pk": {"S": "a message, too late"}})
+            with pytest.raises(PermitTooShort):
+                client.put_item(TableName="court", Item={"pk": {"S": "a message, too late"}})
 
 
 class _AsksForPatience(http.server.BaseHTTPRequestHandler):

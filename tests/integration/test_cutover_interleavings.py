@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,17 +13,23 @@ import psycopg
 import pytest
 from tests import sync_world
 from tests.cutover_world import World, account, drain
+from tests.streamed_table import MemoryTable
 from tests.sync_world import MemoryMarkers
 
 from ashore.cutover import switch
 from ashore.cutover.errors import RoleMayStillWrite, TookTooLong
 from ashore.cutover.run import Order, cut_over, retire, roll_back
-from ashore.ledger import crossing, loads, marking
+from ashore.dynamodb.errors import Throttled
+from ashore.ledger import crossing, loads, marking, streams
 from ashore.ledger.crossing import routes
 from ashore.ledger.errors import StateMoved
+from ashore.ledger.passing import passing
+from ashore.ledger.streams import stream_of
+from ashore.model.change import Shard
 from ashore.observe.events import silent
 from ashore.postgres.connect import Conn
 from ashore.sync import outages
+from ashore.sync.listing import list_shards
 from ashore.sync.outages import over_outages
 
 
@@ -244,6 +251,51 @@ def test_law_13_a_worker_that_freezes_within_a_batch_does_not_hold_the_applicati
     assert routes(world.conn, "world")["account"].writes == "dynamodb"
     switch_is_over.set()
     worker.join(20)
-    assert batches == ["begun", "begun", "done"], (
-        "once it goes on it finds itself without a connection, and opens another"
-    )
+    assert batches == ["begun", "begun", "done"], "once it goes on it needs another connection"
+
+
+class HalfListed:
+    """A table whose list of shards breaks off before its last page, on which one shard is."""
+
+    def __init__(self, table: MemoryTable, unlisted: str) -> None:
+        self._table, self._unlisted = table, unlisted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def shards(self, arn: str) -> Iterator[Sequence[Shard]]:
+        for page in self._table.shards(arn):
+            yield [one for one in page if one.id != self._unlisted]
+        raise Throttled("DescribeStream", "world", 10, 30.0)
+
+
+def test_law_6_a_shard_that_ended_has_not_passed_while_only_some_of_its_children_are_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch.guard_up(world.conn, world.one, [])
+    table = world.table
+    before = {one.id for one in table.open_shards()}
+    table.put(account(1, balance={"N": "8"}))
+    [parent] = [one for one in table.open_shards() if one.records and b"account|1" in one.records[-1].key]
+    table.close(parent, children=2)
+    table.put(account(1, balance={"N": "9"}))
+    [its] = [one for one in table.open_shards() if one.records and one.id not in before]
+    half = replace(world.worker.order, source=HalfListed(table, its.id))
+
+    def rounds() -> None:
+        for _ in range(20):
+            world.worker.round()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(streams, "may_list", lambda *_, **__: False)  # that is another worker's turn
+        rounds()
+        stream = stream_of(world.conn, "world")
+        assert stream is not None
+        with suppress(Throttled):
+            list_shards(world.conn, half, stream)
+        [(fence,)] = world.rows("SELECT clock_timestamp()")
+        rounds()
+        assert not passing(world.conn, "world", fence).is_past, "the other child has the newest write"
+    rounds()
+    assert passing(world.conn, "world", fence).is_past
+    assert world.rows("SELECT balance FROM world.account WHERE account_id = '1'") == [(9,)]

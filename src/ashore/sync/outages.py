@@ -18,8 +18,9 @@ _LONGEST_PAUSE_SECONDS: Final = 2.0
 _FIRST_CONNECTION_SECONDS: Final = 5.0
 _READ_ONLY: Final = "25006"
 _FROZEN_SECONDS: Final = 30
-"""After which PostgreSQL ends a session that says nothing within a transaction. A worker that is frozen with its machine,
-or cut off, would else keep the states locked, and with them every application that asks once a hold is overdue."""
+"""After which PostgreSQL ends a session that says nothing within a transaction. A worker that is frozen with its
+machine, or cut off, would else keep the states locked, and every application waiting that asks once a hold is overdue.
+"""
 
 Alive = Callable[[], None]
 
