@@ -7,26 +7,29 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from tests import sync_world
-from tests.cutover_world import World, account, drain
+from tests import cutover_world, sync_world
+from tests.cutover_world import GROUP, MemoryStore, World, account, drain, plan
 from tests.streamed_table import MemoryTable
 from tests.sync_world import MemoryMarkers
 
 from ashore.cutover import switch
 from ashore.cutover.errors import RoleMayStillWrite, TookTooLong
 from ashore.cutover.run import Order, cut_over, retire, roll_back
+from ashore.cutover.switch import Crossing
 from ashore.dynamodb.errors import Throttled
-from ashore.ledger import crossing, loads, marking, streams
+from ashore.ledger import crossing, loads, marking, streams, waivers
 from ashore.ledger.crossing import routes
 from ashore.ledger.errors import StateMoved
 from ashore.ledger.passing import passing
 from ashore.ledger.streams import stream_of
 from ashore.model.change import Shard
 from ashore.observe.events import silent
+from ashore.pipeline import reverse
 from ashore.postgres.connect import Conn
 from ashore.sync import outages
 from ashore.sync.listing import list_shards
@@ -315,3 +318,76 @@ def test_law_6_a_shard_that_ended_has_not_passed_while_only_some_of_its_children
     rounds()
     assert passing(world.conn, "world", fence).is_past
     assert world.rows("SELECT balance FROM world.account WHERE account_id = '1'") == [(9,)]
+
+
+@pytest.fixture
+def vacuumed(world: World) -> Iterator[World]:
+    """A world in which autovacuum has the table of accounts, and will have it for minutes."""
+    world.do("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    world.do("SELECT pg_reload_conf()")
+    world.do("INSERT INTO world.account (account_id) SELECT 'n' || g FROM generate_series(1, 100000) AS g")
+    world.do("DELETE FROM world.account WHERE right(account_id, 1) = '1'")
+    world.do(
+        "ALTER TABLE world.account SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+        " autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0)"
+    )
+    try:
+        while not world.rows(f"SELECT 1 FROM pg_locks WHERE relation = 'world.account'::regclass AND {_IS_VACUUM}"):
+            time.sleep(0.1)
+        yield world
+    finally:
+        world.do("ALTER SYSTEM RESET autovacuum_naptime")
+        world.do("SELECT pg_reload_conf()")
+
+
+_IS_VACUUM = "mode = 'ShareUpdateExclusiveLock' AND granted"
+
+
+def test_law_24_an_autovacuum_of_a_table_gives_way_to_the_switch(vacuumed: World) -> None:
+    world = vacuumed
+    one = replace(world.one, lock_timeout_ms=Crossing(plan=plan, entities=(), tables={}).lock_timeout_ms)
+    held = switch.hold(world.conn, one, expected=("syncing",), to="draining", seconds=60)
+    [(fence,)] = world.rows("SELECT clock_timestamp() - interval '1 day'")
+    switch.to_writing(world.conn, one, held, fence, has_way_back=True)
+    assert world.state() == "writing"
+
+
+def test_law_9_what_was_parked_and_waived_at_a_cutover_is_read_again_after_the_way_back(world: World) -> None:
+    world.table.put(account(1, email={"S": "one"}))
+    sync_world.settle(world.dsn, world.table)
+    world.table.put(account(2, email={"S": "one"}, balance={"N": "5"}))
+    sync_world.settle(world.dsn, world.table)
+    with world.conn.transaction():
+        found = waivers.obstacles(world.conn, "world")
+        waivers.waive(world.conn, "world", found, reason="mended in PostgreSQL", until=datetime.now(UTC) + timedelta(1))
+    assert [one.kind for one in found] == ["parked"]
+    world.cut_over()
+    world.do("UPDATE world.account SET email = NULL")
+    world.do("INSERT INTO world.account (account_id, email, balance) VALUES ('2', 'two', 7)")
+    drain(world.writer)
+    roll_back(world.conn, world.one, world.order())
+    for _ in range(20):
+        world.worker.round()
+    cutover_world.assert_both_hold_the_same(world.dsn, world.table, *GROUP)
+    assert world.rows("SELECT email, balance FROM world.account WHERE account_id = '2'") == [("two", 7)]
+
+
+def test_a_row_whose_time_is_over_is_not_deleted_once_dynamodb_has_the_writes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table.put({"pk": {"S": "session|1"}, "sk": {"S": "session"}, "ttl": {"N": "9"}})
+    sync_world.settle(world.dsn, world.table)
+    cutover_world.write_in_postgres(world.dsn, *GROUP)
+    is_over = threading.Event()
+    order, write_back = sync_world.order(world.dsn, world.table), reverse.WriteBack(store=MemoryStore(world.table))
+
+    def step(_writer: Any) -> int:  # it takes its time, and meanwhile the writes go back
+        cutover_world.write_in_dynamodb(world.dsn, *GROUP)
+        is_over.set()
+        return 0
+
+    monkeypatch.setattr(reverse, "_step", step)
+    with reverse.Reverser(order, write_back) as reverser:
+        is_over.wait(20)
+    assert reverser.failure is None
+    cutover_world.assert_both_hold_the_same(world.dsn, world.table, *GROUP)

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ashore.cutover import foreign_keys, guard, noting, sequences
 from ashore.cutover.errors import NoWayBack
-from ashore.ledger import crossing, echoes, feeds, loads, outbox, pending, records, waivers
+from ashore.ledger import crossing, echoes, feeds, loads, outbox, pending, records, repairs, waivers
 from ashore.ledger.crossing import HeldState, OpenState
 from ashore.ledger.errors import StateMoved
 from ashore.ledger.passing import passing
@@ -45,12 +45,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossing:
-    """Entities whose writes move together, and where their rows are (full names of declared tables → tables)."""
+    """Entities whose writes move together, and where their rows are (full names of declared tables → tables).
+
+    `lock_timeout_ms` is how long a switch waits for a table's lock, with its writers behind it: for longer than
+    PostgreSQL's `deadlock_timeout`, after which it ends an autovacuum that stands in the way, and no earlier.
+    """
 
     plan: Plan
     entities: tuple[str, ...]
     tables: Mapping[str, TableName]
-    lock_timeout_ms: int = 1_000
+    lock_timeout_ms: int = 1_500
 
     @property
     def source(self) -> str:
@@ -181,6 +185,7 @@ def to_syncing(conn: Conn, one: Crossing, held: Held, fence: datetime) -> str:
         for name in one.entities:
             noting.suspend(conn, one.plan.entities[name], one.tables)
         outbox.forget(conn, one.source, one.entities)
+        repairs.ask_for_parked(conn, one.source, one.entities)
         foreign_keys.take_off(conn, one.source, one.own_tables)
         _move(conn, one, held, "returning", "syncing")
         records.audit(conn, "syncing", {"source": one.source, "entities": list(one.entities), "passed": by})
@@ -233,7 +238,7 @@ def _passed(conn: Conn, one: Crossing, fence: datetime) -> str:
 
 def _nothing_waits(conn: Conn, one: Crossing) -> None:
     names = {"source": one.source, "entities": list(one.entities)}
-    repairs, gaps = one_row(conn.execute(_WAITING, names))
+    keys, gaps = one_row(conn.execute(_WAITING, names))
     rejected, _ = waivers.count_obstacles(conn, one.source, "rejected", one.entities)
     parked, _ = waivers.count_obstacles(conn, one.source, "parked", one.entities)
     states = crossing.crossing_states(conn, one.source)
@@ -243,7 +248,7 @@ def _nothing_waits(conn: Conn, one: Crossing) -> None:
     waits = {
         "rejected items": rejected,
         "parked changes": parked,
-        "keys to repair": repairs,
+        "keys to repair": keys,
         "gaps in the stream": gaps,
         "captured changes": captured,
     }
