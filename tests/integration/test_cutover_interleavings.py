@@ -391,3 +391,36 @@ def test_a_row_whose_time_is_over_is_not_deleted_once_dynamodb_has_the_writes_ag
         is_over.wait(20)
     assert reverser.failure is None
     cutover_world.assert_both_hold_the_same(world.dsn, world.table, *GROUP)
+
+
+def test_law_13_a_cutover_that_freezes_within_its_switch_does_not_hold_the_application_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "_LOCK_TIMEOUT", switch._LOCK_TIMEOUT.replace("'15s'", "'1s'"))
+    is_over, in_switch = threading.Event(), threading.Event()
+    failures: list[BaseException] = []
+
+    def freeze(*_: Any, **__: Any) -> None:
+        in_switch.set()
+        is_over.wait(40)
+
+    def run() -> None:
+        try:
+            cut_over(world.conn, world.one, world.order())
+        except psycopg.Error as error:
+            failures.append(error)
+
+    monkeypatch.setattr("ashore.cutover.noting.install", freeze)
+    switch.guard_up(world.conn, world.one, [])
+    cutting = threading.Thread(target=run, daemon=True)
+    cutting.start()
+    assert in_switch.wait(30)
+    try:
+        world.do(
+            "SET lock_timeout = '10s'; UPDATE ashore.entity SET deadline = clock_timestamp() WHERE deadline > now()"
+        )
+        assert routes(world.writer.conn, "world")["account"].writes == "dynamodb"
+    finally:
+        is_over.set()
+        cutting.join(30)
+    assert len(failures) == 1

@@ -23,7 +23,12 @@ from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.names import TableName
 
 _WRITTEN: Final = frozenset({"writing", "returning", "retired"})
-_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '30s', true)"
+_LOCK_TIMEOUT: Final = """
+    SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '30s', true),
+           set_config('idle_in_transaction_session_timeout', '15s', true)
+"""
+"""The last is for a process that is frozen within its transaction, as a laptop's are: it would keep the states locked,
+and every application waiting that asks once the hold is overdue."""
 _WAITING: Final = """
     SELECT (SELECT count(*) FROM ashore.repair
             WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)),
