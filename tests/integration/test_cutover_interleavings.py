@@ -119,6 +119,25 @@ def test_law_19_a_way_back_that_slept_past_its_deadline_does_not_end_the_hold_of
     assert world.state() == "returning", "the second way back has not waited for the writers yet"
 
 
+def test_law_11_on_the_way_back_nobody_reads_by_an_earlier_answer_what_is_to_be_written_in_dynamodb(
+    world: World,
+) -> None:
+    world.cut_over()
+    world.slept.clear()
+    now = [0.0]
+    order = world.order(clock=lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        order.sleep(seconds)
+
+    def mark(_conn: Any, _source: str, _fence: Any) -> None:
+        assert sum(world.slept) >= 5.0, "that is for how long answers are valid"
+
+    roll_back(world.conn, world.one, replace(order, sleep=sleep, mark=mark))
+    assert world.state() == "syncing"
+
+
 def test_law_14_what_a_role_was_granted_while_postgresql_wrote_is_taken_on_the_way_back_too(
     world: World, role: str
 ) -> None:

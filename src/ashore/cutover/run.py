@@ -63,10 +63,7 @@ def cut_over(conn: Conn, one: Crossing, order: Order) -> Done:
         TookTooLong, StateMoved: Writes go to DynamoDB, as before.
     """
     doing = "the cutover"
-    validity = crossing.fence_seconds(conn, one.source)
-    if validity >= order.max_pause_seconds:
-        told = f"applications act on what they were told for {validity:g} s, and writes may be held for"
-        raise TookTooLong(doing=doing, seconds=0.0, waited_for=f"{told} {order.max_pause_seconds:g} s")
+    _assert_fence_fits(conn, one, order, doing)
     began = order.clock()
     held = switch.hold(conn, one, expected=("syncing", "reading"), to="draining", seconds=order.max_pause_seconds)
     with _given_up_unless_done(conn, one, held):
@@ -94,13 +91,15 @@ def roll_back(conn: Conn, one: Crossing, order: Order) -> Done:
     Raises:
         TookTooLong, StateMoved, NoWayBack, RoleMayStillWrite: Writes go to PostgreSQL, as before.
     """
+    doing = "the way back"
+    _assert_fence_fits(conn, one, order, doing)
     began = order.clock()
     held = switch.hold(conn, one, expected=("writing",), to="returning", seconds=order.max_pause_seconds)
+    held_since = order.clock()
     with _given_up_unless_done(conn, one, held):
-        doing = "the way back"
         _until(order, began, doing, lambda: switch.wait_for_writers(conn, one))
         _until(order, began, doing, lambda: switch.assert_written_back(conn, one))
-        fence = one_row(conn.execute("SELECT clock_timestamp()"))[0]
+        fence = _fence(conn, one, order, waited=order.clock() - held_since)
 
         def attempt() -> str:
             order.mark(conn, one.source, fence)
@@ -149,9 +148,20 @@ def rehearse(conn: Conn, one: Crossing, order: Order) -> Rehearsed:
     return Rehearsed(entities=one.entities, pause_seconds=seconds, passed=found.passed.how)
 
 
-def _fence(conn: Conn, one: Crossing, order: Order) -> datetime:
-    """Wait until nobody acts on an earlier answer any more; return that moment."""
-    order.sleep(crossing.fence_seconds(conn, one.source))
+def _assert_fence_fits(conn: Conn, one: Crossing, order: Order, doing: str) -> None:
+    validity = crossing.fence_seconds(conn, one.source)
+    if validity >= order.max_pause_seconds:
+        told = f"applications act on what they were told for {validity:g} s, and writes may be held for"
+        raise TookTooLong(doing=doing, seconds=0.0, waited_for=f"{told} {order.max_pause_seconds:g} s")
+
+
+def _fence(conn: Conn, one: Crossing, order: Order, *, waited: float = 0.0) -> datetime:
+    """Wait until nobody acts on an earlier answer any more; return that moment.
+
+    On the way back, too: the guard refuses what is written by an earlier answer, and not what is read by one in order
+    to be written in DynamoDB.
+    """
+    order.sleep(max(0.0, crossing.fence_seconds(conn, one.source) - waited))
     fence: datetime = one_row(conn.execute("SELECT clock_timestamp()"))[0]
     return fence
 
