@@ -30,7 +30,7 @@ from ashore.ledger.streams import stream_of
 from ashore.model.change import Shard
 from ashore.observe.events import silent
 from ashore.pipeline import reverse
-from ashore.postgres.connect import Conn
+from ashore.postgres.connect import Conn, connect
 from ashore.sync import outages
 from ashore.sync.listing import list_shards
 from ashore.sync.outages import over_outages
@@ -443,3 +443,25 @@ def test_law_13_a_cutover_that_freezes_within_its_switch_does_not_hold_the_appli
         is_over.set()
         cutting.join(30)
     assert len(failures) == 1
+
+
+def test_law_1_a_change_of_state_that_waits_is_overtaken_by_no_batch_that_begins_later(world: World) -> None:
+    held: list[switch.Held] = []
+
+    def hold() -> None:
+        held.append(switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=60))
+
+    holding = threading.Thread(target=hold, daemon=True)
+    with connect(world.dsn, application_name="test") as batch, connect(world.dsn, application_name="test") as later:
+        loads.lock_states(batch, "world")
+        holding.start()
+        while not world.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            time.sleep(0.01)
+        later.execute("SET lock_timeout = '500ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            loads.lock_states(later, "world")
+        later.rollback()
+        batch.commit()
+        holding.join(10)
+        assert len(held) == 1
+        assert loads.lock_states(later, "world")["account"].state == "draining"

@@ -206,6 +206,7 @@ def to_retired(conn: Conn, one: Crossing) -> None:
     """
     with conn.transaction():
         conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+        loads.lock_states(conn, one.source, exclusively=True)
         crossing.move(conn, source=one.source, entities=one.entities, expected="writing", to="retired")
         fed = feeds.notes_are_for_feed_only(conn, one.source, one.entities)
         for name in one.entities:
@@ -226,6 +227,7 @@ def give_up(conn: Conn, one: Crossing, held: Held) -> None:
     """
     with conn.transaction():
         conn.execute(_LOCK_TIMEOUT, ("10s",))
+        loads.lock_states(conn, one.source, exclusively=True)
         crossing.give_up(conn, one.source, held.epochs)
         crossing.return_overdue(conn, one.source)
 
