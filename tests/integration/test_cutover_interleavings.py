@@ -465,3 +465,21 @@ def test_law_1_a_change_of_state_that_waits_is_overtaken_by_no_batch_that_begins
         holding.join(10)
         assert len(held) == 1
         assert loads.lock_states(later, "world")["account"].state == "draining"
+
+
+def test_law_19_all_that_waited_is_in_dynamodb_before_the_fence_is_waited_for(world: World) -> None:
+    world.cut_over()
+    world.do("UPDATE world.account SET balance = 8 WHERE account_id = '1'")
+    order = world.order()
+    fenced: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if fenced or seconds > 1:
+            fenced.append(seconds)
+            for _ in range(4):
+                world.worker.round()  # and nobody writes back
+        else:
+            order.sleep(seconds)
+
+    roll_back(world.conn, world.one, replace(order, sleep=sleep))
+    cutover_world.assert_both_hold_the_same(world.dsn, world.table, *GROUP)
