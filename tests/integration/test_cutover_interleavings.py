@@ -267,7 +267,7 @@ def test_law_13_a_cutover_that_cannot_give_up_since_a_frozen_worker_has_the_stat
 def test_law_13_a_worker_that_freezes_within_a_batch_does_not_hold_the_application_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outages, "_FROZEN_SECONDS", 1)
+    monkeypatch.setattr(outages, "_FROZEN_SECONDS", 3)
     batches: list[str] = []
 
     def work(conn: Conn, _alive: Any) -> None:
@@ -289,7 +289,8 @@ def test_law_13_a_worker_that_freezes_within_a_batch_does_not_hold_the_applicati
     assert routes(world.conn, "world")["account"].writes == "dynamodb"
     switch_is_over.set()
     worker.join(20)
-    assert batches == ["begun", "begun", "done"], "once it goes on it needs another connection"
+    assert batches[-2:] == ["begun", "done"], "once it goes on it needs another connection"
+    assert len(batches) > 2
 
 
 class HalfListed:
@@ -351,7 +352,9 @@ def vacuumed(world: World) -> Iterator[World]:
         " autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0)"
     )
     try:
-        while not world.rows(f"SELECT 1 FROM pg_locks WHERE relation = 'world.account'::regclass AND {_IS_VACUUM}"):
+        give_up_at = time.monotonic() + 60
+        while not world.rows(_VACUUMS):
+            assert time.monotonic() < give_up_at, "autovacuum does not come"
             time.sleep(0.1)
         yield world
     finally:
@@ -359,7 +362,7 @@ def vacuumed(world: World) -> Iterator[World]:
         world.do("SELECT pg_reload_conf()")
 
 
-_IS_VACUUM = "mode = 'ShareUpdateExclusiveLock' AND granted"
+_VACUUMS = "SELECT 1 FROM pg_locks WHERE relation = 'world.account'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted"
 
 
 def test_law_24_an_autovacuum_of_a_table_gives_way_to_the_switch(vacuumed: World) -> None:
@@ -415,7 +418,7 @@ def test_a_row_whose_time_is_over_is_not_deleted_once_dynamodb_has_the_writes_ag
 def test_law_13_a_cutover_that_freezes_within_its_switch_does_not_hold_the_application_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "_LOCK_TIMEOUT", switch._LOCK_TIMEOUT.replace("'15s'", "'1s'"))
+    monkeypatch.setattr(switch, "_LOCK_TIMEOUT", switch._LOCK_TIMEOUT.replace("'15s'", "'3s'"))
     is_over, in_switch = threading.Event(), threading.Event()
     failures: list[BaseException] = []
 
