@@ -362,7 +362,10 @@ def vacuumed(world: World) -> Iterator[World]:
         world.do("SELECT pg_reload_conf()")
 
 
-_VACUUMS = "SELECT 1 FROM pg_locks WHERE relation = 'world.account'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted"
+_VACUUMS = """
+    SELECT 1 FROM pg_locks
+    WHERE relation = 'world.account'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted
+"""
 
 
 def test_law_24_an_autovacuum_of_a_table_gives_way_to_the_switch(vacuumed: World) -> None:
