@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from tests import sync_world
 from tests.streamed_table import MemoryTable
-from tests.sync_world import AtOnce, Key
+from tests.sync_world import ENTITIES, AtOnce, Key, SteppedLoad
 
-from ashore.cutover import noting
+from ashore.cutover import noting, switch
 from ashore.cutover.reverse import ReverseWriter
+from ashore.cutover.run import Order, cut_over
+from ashore.cutover.switch import Crossing
 from ashore.dynamodb.errors import RequestRefused
 from ashore.ledger import loads
+from ashore.ledger.crossing import crossing_states
 from ashore.mapping.match import AsRow, matcher
 from ashore.model.item import Item, same_item
 from ashore.postgres.connect import connect
 from ashore.postgres.items import prepare
 
 plan = sync_world.plan
+GROUP: Final = ("account", "session")
 _match = matcher(plan)
 
 
@@ -107,3 +111,55 @@ def assert_both_hold_the_same(dsn: str, table: MemoryTable, *entities: str) -> N
     assert expected.keys() == actual.keys()
     for key, item in expected.items():
         assert same_item(item, actual[key]), key
+
+
+def account(number: int, **attributes: Any) -> dict[str, Any]:
+    return {"pk": {"S": f"account|{number}"}, "sk": {"S": "account"}, "balance": {"N": "1"}, **attributes}
+
+
+class World:
+    """Two entities that are synced, and the commands that move them; the stream is read whenever somebody waits."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.table = MemoryTable(3)
+        sync_world.fresh(dsn)
+        self.table.put(account(1))
+        self.table.put(account(2))
+        sync_world.begin(dsn, self.table)
+        SteppedLoad(dsn, self.table, ENTITIES).finish()
+        sync_world.settle(dsn, self.table)
+        self.conn = connect(dsn, application_name="cutover", autocommit=True)
+        self.one = Crossing(plan=plan, entities=GROUP, tables=sync_world.tables(self.conn), lock_timeout_ms=100)
+        self.worker = sync_world.worker(dsn, self.table)
+        self.writer = reverse_writer(dsn, MemoryStore(self.table))
+        self.slept: list[float] = []
+
+    def order(self, **options: Any) -> Order:
+        def sleep(seconds: float) -> None:
+            self.slept.append(seconds)
+            self.writer.step()
+            for _ in range(4):
+                self.worker.round()
+
+        return Order(**{"max_pause_seconds": 60.0, "sleep": sleep, **options})
+
+    def cut_over(self) -> None:
+        switch.guard_up(self.conn, self.one, [])
+        cut_over(self.conn, self.one, self.order())
+
+    def do(self, statement: str, *arguments: Any) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            conn.execute(statement.encode(), arguments)
+
+    def rows(self, statement: str) -> list[Any]:
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            return conn.execute(statement.encode()).fetchall()
+
+    def state(self) -> str:
+        [state] = {crossing_states(self.conn, "world")[name].state for name in GROUP}
+        return state
+
+    def close(self) -> None:
+        for conn in (self.conn, self.worker.conn, self.writer.conn):
+            conn.close()

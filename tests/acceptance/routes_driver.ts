@@ -4,7 +4,7 @@ import { Routes, RoutesError, type Permit } from "./routes";
 
 interface Order {
   id: number;
-  call: "reads" | "write" | "begin" | "left" | "close";
+  call: "reads" | "write" | "begin" | "left" | "forget" | "close";
   entities: string[];
   options: Record<string, never>;
 }
@@ -17,6 +17,7 @@ async function done(order: Order): Promise<unknown> {
   const [entity = ""] = order.entities;
   if (order.call === "reads") return routes.reads(entity, order.options);
   if (order.call === "left") return [...open.values()].map((permit) => permit.msLeft());
+  if (order.call === "forget") return routes.forget();
   if (order.call === "close") return routes.close();
   return routes.write(
     order.entities,

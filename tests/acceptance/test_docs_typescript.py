@@ -200,11 +200,23 @@ def test_law_11_a_read_that_feeds_a_write_stays_where_the_writes_are(conn: Conn,
 def test_a_write_that_is_held_waits_and_goes_where_the_writes_are_then(conn: Conn, driver: Driver) -> None:
     hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
     assert driver.call("write", "message", waitMs=300) == "WritesHeld"
+    assert driver.call("reads", "message") == "dynamodb"
+    feeding = driver.begin("reads", "message", feedsWrite=True)
+    assert driver.is_waiting(feeding, 0.5)
     writes = [driver.begin("write", "message") for _ in range(5)]
     assert driver.is_waiting(writes[0], 0.5)
     with conn.transaction():
         move(conn, source="court", entities=["message"], expected="draining", to="writing")
     assert [driver.end(write)["store"] for write in writes] == ["postgres"] * 5
+    assert driver.end(feeding) == "postgres"
+
+
+def test_what_was_refused_is_asked_for_anew(conn: Conn, driver: Driver) -> None:
+    set_state(conn, "writing")
+    assert driver.call("write", "message")["store"] == "postgres"
+    conn.execute("UPDATE ashore.entity SET state = 'syncing', epoch = epoch + 1 WHERE entity = 'message'")
+    driver.call("forget")
+    assert driver.call("write", "message")["store"] == "dynamodb", "what it was told before would be valid still"
 
 
 def test_law_13_a_hold_whose_deadline_passes_ends_by_itself(conn: Conn, driver: Driver) -> None:

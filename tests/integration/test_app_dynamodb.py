@@ -86,6 +86,20 @@ def test_law_12_a_write_is_sent_only_while_its_permit_lasts(conn: Conn, moto: Lo
     assert keys == {"in time", "of an entity that does not cross"}
 
 
+def test_law_12_a_block_inside_that_writes_to_postgresql_prolongs_no_permit(conn: Conn, moto: LocalAws) -> None:
+    loads.declare_entities(conn, "court", {"case": ["c"]})
+    loads.set_state(conn, source="court", entities=["case"], state="writing")
+    client = client_of(moto.client("dynamodb").meta.endpoint_url, 1.0)
+    with Routes("court", conn.info.dsn, write_seconds=1.0) as routes, routes.write("message") as permit:
+        hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
+        while permit.seconds_left() > 0.5:
+            time.sleep(0.01)
+        with routes.write("case") as inside:
+            assert inside.store == "postgres"
+            with pytest.raises(PermitTooShort):
+                client.put_item(TableName="court", Item={"pk": {"S": "a message, too late"}})
+
+
 class _AsksForPatience(http.server.BaseHTTPRequestHandler):
     """Answers every request with 500, and the wish to be asked again nearly three seconds later."""
 

@@ -152,6 +152,21 @@ def test_a_write_that_is_held_waits_and_goes_where_the_writes_are_then(conn: Con
     assert given == ["postgres"] * 8
 
 
+def test_law_11_a_read_that_feeds_a_write_waits_while_writes_are_held(conn: Conn, routes: Routes) -> None:
+    """What it was told then would be valid still when others write in the other store: it would read what was."""
+    hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
+    assert routes.reads("message") == "dynamodb", "calls that only read go on"
+    with pytest.raises(WritesHeld):
+        routes.reads("message", feeds_write=True, wait_seconds=0.2)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(routes.reads, "message", feeds_write=True)
+        time.sleep(0.3)
+        assert not reading.done()
+        with conn.transaction():
+            move(conn, source="court", entities=["message"], expected="draining", to="writing")
+        assert reading.result(20) == "postgres"
+
+
 def test_a_write_that_was_held_too_long_for_its_caller_has_written_nothing(conn: Conn, routes: Routes) -> None:
     hold(conn, source="court", entities=["message"], expected=["syncing"], to="draining", seconds=60)
     began = time.monotonic()

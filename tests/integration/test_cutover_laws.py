@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 from tests import cutover_world, sync_world
-from tests.cutover_world import MemoryStore, drain, plan, reverse_writer
-from tests.streamed_table import MemoryTable
-from tests.sync_world import ENTITIES, SteppedLoad
+from tests.cutover_world import GROUP as _GROUP
+from tests.cutover_world import World, account, drain
+from tests.sync_world import ENTITIES
 
 from ashore.cutover import gates, guard, switch
 from ashore.cutover.errors import GatesClosed, NoWayBack, RoleMayStillWrite, TookTooLong
@@ -21,65 +21,11 @@ from ashore.cutover.gates import Conditions, Gate
 from ashore.cutover.run import Order, cut_over, rehearse, roll_back
 from ashore.cutover.switch import Crossing, NotYet
 from ashore.ledger import crossing, outbox, records
-from ashore.ledger.crossing import crossing_states, routes
+from ashore.ledger.crossing import routes
 from ashore.ledger.errors import StateMoved
-from ashore.postgres.connect import Conn, connect
+from ashore.postgres.connect import Conn
 from ashore.sync.errors import StillCrossing
 from ashore.sync.stop import stop
-
-_GROUP = ("account", "session")
-
-
-def account(number: int, **attributes: Any) -> dict[str, Any]:
-    return {"pk": {"S": f"account|{number}"}, "sk": {"S": "account"}, "balance": {"N": "1"}, **attributes}
-
-
-class World:
-    """Two entities that are synced, and the commands that move them; the stream is read whenever somebody waits."""
-
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
-        self.table = MemoryTable(3)
-        sync_world.fresh(dsn)
-        self.table.put(account(1))
-        self.table.put(account(2))
-        sync_world.begin(dsn, self.table)
-        SteppedLoad(dsn, self.table, ENTITIES).finish()
-        sync_world.settle(dsn, self.table)
-        self.conn = connect(dsn, application_name="cutover", autocommit=True)
-        self.one = Crossing(plan=plan, entities=_GROUP, tables=sync_world.tables(self.conn), lock_timeout_ms=100)
-        self.worker = sync_world.worker(dsn, self.table)
-        self.writer = reverse_writer(dsn, MemoryStore(self.table))
-        self.slept: list[float] = []
-
-    def order(self, **options: Any) -> Order:
-        def sleep(seconds: float) -> None:
-            self.slept.append(seconds)
-            self.writer.step()
-            for _ in range(4):
-                self.worker.round()
-
-        return Order(**{"max_pause_seconds": 60.0, "sleep": sleep, **options})
-
-    def cut_over(self) -> None:
-        switch.guard_up(self.conn, self.one, [])
-        cut_over(self.conn, self.one, self.order())
-
-    def do(self, statement: str, *arguments: Any) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode(), arguments)
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
-
-    def state(self) -> str:
-        [state] = {crossing_states(self.conn, "world")[name].state for name in _GROUP}
-        return state
-
-    def close(self) -> None:
-        for conn in (self.conn, self.worker.conn, self.writer.conn):
-            conn.close()
 
 
 @pytest.fixture
@@ -119,7 +65,7 @@ def test_law_12_the_fence_is_one_full_validity_after_the_hold_the_longest_that_w
         fences.append(fence)
 
     cut_over(world.conn, world.one, world.order(mark=mark))
-    assert len(fences) == 1
+    assert len(set(fences)) == 1
     assert world.state() == "writing"
 
 
@@ -138,7 +84,7 @@ def test_law_12_writes_that_are_under_way_when_writes_are_held_are_in_postgresql
 
 def test_law_13_a_pause_that_would_become_too_long_is_given_up_and_writes_are_open(world: World) -> None:
     ticks = iter(range(100))
-    order = Order(max_pause_seconds=5, sleep=lambda _: None, clock=lambda: float(next(ticks)))
+    order = Order(max_pause_seconds=6, sleep=lambda _: None, clock=lambda: float(next(ticks)))
     with pytest.raises(TookTooLong, match="have not been read past the fence"):
         cut_over(world.conn, world.one, order)
     assert routes(world.conn, "world")["account"].writes == "dynamodb"
@@ -146,12 +92,12 @@ def test_law_13_a_pause_that_would_become_too_long_is_given_up_and_writes_are_op
 
 
 def test_law_13_a_cutover_that_died_holds_nobody_for_longer_than_the_deadline(world: World) -> None:
-    switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=0.2)
+    held = switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=0.2)
     assert routes(world.conn, "world")["account"].writes == "held"
     time.sleep(0.3)
     assert routes(world.conn, "world")["account"].writes == "dynamodb"
     with pytest.raises(StateMoved):
-        switch.to_writing(world.conn, world.one, _long_ago(world.conn), has_way_back=True)
+        switch.to_writing(world.conn, world.one, held, _long_ago(world.conn), has_way_back=True)
 
 
 def test_law_14_privileges_that_are_taken_count_in_open_transactions_and_come_back_with_the_switch(
@@ -412,13 +358,13 @@ def test_all_closed_gates_are_told_at_once(world: World) -> None:
 
 def test_readers_are_not_held_up_by_a_switch_that_waits_for_a_lock(world: World) -> None:
     switch.guard_up(world.conn, world.one, [])
-    switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=60)
+    held = switch.hold(world.conn, world.one, expected=("syncing",), to="draining", seconds=60)
     with psycopg.connect(world.dsn) as vacuum:
         vacuum.execute("LOCK TABLE world.account IN SHARE ROW EXCLUSIVE MODE")
         read: list[Any] = []
         fence = _long_ago(world.conn)
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            switch.to_writing(world.conn, world.one, fence, has_way_back=True)
+            switch.to_writing(world.conn, world.one, held, fence, has_way_back=True)
         reading = threading.Thread(target=lambda: read.extend(world.rows("SELECT count(*) FROM world.account")))
         reading.start()
         reading.join(10)

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 from tests import sync_world
-from tests.integration.test_cutover_laws import World
-from tests.integration.test_cutover_laws import account as an_account
+from tests.cutover_world import World
+from tests.cutover_world import account as an_account
 from tests.integration.test_verify_table import court_table, put
 from tests.integration.verify_world import a_case, load_court, verify_court
 

@@ -147,11 +147,13 @@ def test_a_store_that_a_later_version_may_name_is_none_to_write_to() -> None:
     [
         (SYNCING, ("dynamodb", "dynamodb")),
         (READING, ("postgres", "dynamodb")),
-        (DRAINING, ("postgres", "dynamodb")),
+        (DRAINING, ("postgres", Wait.HELD)),
         (WRITING, ("postgres", "postgres")),
     ],
 )
-def test_law_11_a_read_that_feeds_a_write_goes_where_the_writes_are(route: Route, expected: tuple[str, str]) -> None:
+def test_law_11_a_read_that_feeds_a_write_goes_where_the_writes_are_and_waits_while_they_are_held(
+    route: Route, expected: tuple[str, str | Wait]
+) -> None:
     told = answer(route)
     only_reads = where_to_read(told, "message", at(1), wrote_at=None, reading=PATIENT)
     assert expected == (only_reads, where_to_read_for_a_write(told, "message", at(1)))

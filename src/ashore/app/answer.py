@@ -137,12 +137,16 @@ def where_to_read_in_an_outage(answer: Answer | None, entity: str, now: Instant,
 def where_to_read_for_a_write(answer: Answer | None, entity: str, now: Instant) -> Store | Wait:
     """The store that answers a read which feeds a write.
 
+    While writes are held it waits as they do: what it would be told is valid still when others write in the other store
+    already, and what it read in this one, written back there, would undo that.
+
     Raises:
         EntityNotRouted: The ledger does not know the entity.
     """
     if answer is None or answer.seconds_left(now) <= 0:
         return Wait.VOID
-    return answer.route(entity).feeding_reads
+    route = answer.route(entity)
+    return route.feeding_reads if route.writes in {"dynamodb", "postgres"} else Wait.HELD
 
 
 def refresh_seconds(validity_seconds: float, write_seconds: float) -> float:

@@ -60,9 +60,9 @@ def write_config(write_seconds: float, **more: Any) -> Config:
 def keep_to_permits(client: Any) -> None:
     """Have a boto3 client send no write that could still be under way when the permit it is made under ends.
 
-    Each attempt of a request, a retry too, is looked at just before it is sent: if the innermost open permit has less
-    time left than one attempt may take by the client's timeouts, `PermitTooShort` is raised and it is not sent. Writes
-    outside of every permit, and all reads, are left alone. Idempotent.
+    Each attempt of a request, a retry too, is looked at just before it is sent: if the innermost open permit for
+    DynamoDB has less time left than one attempt may take by the client's timeouts, `PermitTooShort` is raised and it is
+    not sent. Writes outside of every such permit, and all reads, are left alone. Idempotent.
 
     Args:
         client: Of the service `dynamodb`; for a resource, its `meta.client`. One of another kind is not kept at all.
@@ -70,7 +70,7 @@ def keep_to_permits(client: Any) -> None:
     needed = client.meta.config.connect_timeout + client.meta.config.read_timeout
 
     def check(**_: Any) -> None:
-        permit = innermost_permit()
+        permit = innermost_permit("dynamodb")  # what one for PostgreSQL is for is not written here
         if permit is not None:
             permit.require(needed)
 

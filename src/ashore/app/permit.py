@@ -71,10 +71,9 @@ def permit_of(entity: str) -> Permit | None:
     return next((permit for permit in reversed(_open.get()) if entity in permit.entities), None)
 
 
-def innermost_permit() -> Permit | None:
-    """The innermost open permit, in this thread or task."""
-    permits = _open.get()
-    return permits[-1] if permits else None
+def innermost_permit(store: Store) -> Permit | None:
+    """The innermost open permit for a store, in this thread or task."""
+    return next((permit for permit in reversed(_open.get()) if permit.store == store), None)
 
 
 class Writing:

@@ -86,13 +86,15 @@ class Routes:
     def reads(self, entity: str, *, feeds_write: bool = False, wait_seconds: float | None = None) -> Store:
         """The store that a read goes to.
 
-        A read whose result is written back, or decides what is written, feeds a write. Other calls only read: a caller
+        A read whose result is written back, or decides what is written, feeds a write, and waits while those are held.
+        Other calls only read: a caller
         that wrote itself is sent to DynamoDB until that has arrived. Inside of a `write` block for the entity every
         read goes where the block writes.
 
         Raises:
             EntityNotRouted: The ledger does not know the entity.
             RoutesVoid: There was no valid answer for `wait_seconds` (`hold_seconds` if None).
+            WritesHeld: It feeds a write, and waited for as long.
         """
         decide = self._read(entity, feeds_write=feeds_write)
         self._asker.is_used = True

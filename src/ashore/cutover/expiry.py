@@ -37,7 +37,9 @@ def not_expired(plan: EntityPlan, *, now: float | None = None) -> sa.ColumnEleme
 
 
 def expire(conn: Conn, plan: EntityPlan, tables: Mapping[str, TableName], *, most: int = _AT_ONCE) -> int:
-    """Delete up to `most` rows whose time is over, with their children; return how many. In autocommit mode."""
+    """Delete up to `most` rows whose time is over, with their children; return how many. The caller has the states
+    locked, so that the writes do not move meanwhile.
+    """
     found = ttl_column(plan)
     if found is None:
         return 0

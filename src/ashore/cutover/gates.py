@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from psycopg import sql
-
-from ashore.cutover import switch, way_back
+from ashore.cutover import sequences, switch, way_back
 from ashore.cutover.errors import GatesClosed
 from ashore.cutover.switch import Crossing
 from ashore.ledger import crossing, feeds, freshness, leases, outbox, streams, taken_off, waivers
@@ -33,12 +31,6 @@ _REHEARSED: Final = """
 _NOT_VALID_INDEXES: Final = """
     SELECT c.relname FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
     WHERE x.indrelid = ANY(%s::regclass[]) AND NOT (x.indisvalid AND x.indisready) ORDER BY 1
-"""
-_SEQUENCES: Final = """
-    SELECT a.attrelid::regclass::text, a.attname, pg_get_serial_sequence(a.attrelid::regclass::text, a.attname)
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = ANY(%s::regclass[]) AND a.attnum > 0 AND NOT a.attisdropped
-      AND pg_get_serial_sequence(a.attrelid::regclass::text, a.attname) IS NOT NULL
 """
 
 
@@ -210,14 +202,8 @@ def _indexes(conn: Conn, one: Crossing) -> Gate:
 
 
 def _sequences(conn: Conn, one: Crossing) -> Gate:
-    behind = []
-    for table, column, sequence in conn.execute(_SEQUENCES, ([str(table) for table in one.own_tables],)).fetchall():
-        statement = sql.SQL(
-            "SELECT coalesce((SELECT max({}) FROM {}), 0)"
-            " > coalesce((SELECT last_value - (NOT is_called)::int FROM {}), 0)"
-        ).format(sql.Identifier(column), sql.SQL(table), sql.SQL(sequence))
-        if one_row(conn.execute(statement))[0]:
-            behind.append(f"{sequence} (for {table}.{column})")
+    found = sequences.behind(conn, one.own_tables)
+    behind = [f"{sequence} (for {table}.{column})" for table, column, sequence in found]
     return Gate(
         name="sequences",
         is_open=not behind,

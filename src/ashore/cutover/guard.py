@@ -40,7 +40,7 @@ _KEEP: Final = """
     SET privileges = CASE WHEN excluded.privileges = '{}' THEN g.privileges ELSE excluded.privileges END
 """
 _KEPT: Final = """
-    SELECT n.nspname, c.relname, g.role, g.privileges
+    SELECT n.nspname, c.relname, g.role, g.privileges, g.entity
     FROM ashore.guard g JOIN pg_catalog.pg_class c ON c.oid = to_regclass(g.table_name)
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE g.source = %(source)s AND g.entity = ANY(%(entities)s) ORDER BY g.table_name, g.role
@@ -58,11 +58,7 @@ def put_up(conn: Conn, *, source: str, entity: str, tables: Iterable[TableName],
     """
     for table in tables:
         for role in roles:
-            granted = _granted(conn, table, role)
-            _keep(conn, source, entity, table, role, granted)
-            _change(conn, "REVOKE", granted, table, role)
-            if _may_write(conn, table, role):
-                raise RoleMayStillWrite(role=role, table=str(table))
+            _take(conn, source, entity, table, role)
         if not roles:
             _keep(conn, source, entity, table, "", ())
             conn.execute(
@@ -74,21 +70,25 @@ def put_up(conn: Conn, *, source: str, entity: str, tables: Iterable[TableName],
 
 def let_in(conn: Conn, source: str, entities: Collection[str]) -> None:
     """Give the roles back what they had: PostgreSQL takes the writes of these entities. The caller's transaction."""
-    for table, role, privileges in _kept(conn, source, entities):
+    for table, role, privileges, _ in _kept(conn, source, entities):
         if role:
             _change(conn, "GRANT", privileges, table, role)
 
 
 def shut_out(conn: Conn, source: str, entities: Collection[str]) -> None:
-    """Take from the roles what they were given. The caller's transaction."""
-    for table, role, privileges in _kept(conn, source, entities):
+    """Take from the roles what they have by now, be it more than they were given. The caller's transaction.
+
+    Raises:
+        RoleMayStillWrite: A role can write all the same; the transaction must be rolled back.
+    """
+    for table, role, _, entity in _kept(conn, source, entities):
         if role:
-            _change(conn, "REVOKE", privileges, table, role)
+            _take(conn, source, entity, table, role)
 
 
 def take_down(conn: Conn, source: str, entities: Collection[str]) -> None:
     """Guard these entities no more; idempotent. The caller's transaction."""
-    for table, role, privileges in _kept(conn, source, entities):
+    for table, role, privileges, _ in _kept(conn, source, entities):
         if role:
             _change(conn, "GRANT", privileges, table, role)
         else:
@@ -98,12 +98,21 @@ def take_down(conn: Conn, source: str, entities: Collection[str]) -> None:
 
 def how(conn: Conn, source: str, entities: Collection[str]) -> str:
     """How these entities are guarded, in words."""
-    roles = sorted({role for _, role, _ in _kept(conn, source, entities)})
+    roles = sorted({role for _, role, _, _ in _kept(conn, source, entities)})
     if not roles:
         return "not guarded"
     if roles == [""]:
         return "guarded by a trigger: every role but Ashore's sessions is refused"
     return f"guarded by privileges: {', '.join(role for role in roles if role)} cannot write"
+
+
+def _take(conn: Conn, source: str, entity: str, table: TableName, role: str) -> None:
+    """Take from a role what it has, and keep what that was."""
+    granted = _granted(conn, table, role)
+    _keep(conn, source, entity, table, role, granted)
+    _change(conn, "REVOKE", granted, table, role)
+    if _may_write(conn, table, role):
+        raise RoleMayStillWrite(role=role, table=str(table))
 
 
 def _granted(conn: Conn, table: TableName, role: str) -> tuple[str, ...]:
@@ -128,9 +137,9 @@ def _keep(
     conn.execute(_KEEP, arguments)
 
 
-def _kept(conn: Conn, source: str, entities: Collection[str]) -> list[tuple[TableName, str, list[str]]]:
-    rows = conn.execute(_KEPT, {"source": source, "entities": list(entities)})
-    return [(TableName(schema, name), role, privileges) for schema, name, role, privileges in rows]
+def _kept(conn: Conn, source: str, entities: Collection[str]) -> list[tuple[TableName, str, list[str], str]]:
+    rows = conn.execute(_KEPT, {"source": source, "entities": list(entities)}).fetchall()
+    return [(TableName(schema, name), role, privileges, entity) for schema, name, role, privileges, entity in rows]
 
 
 def _change(

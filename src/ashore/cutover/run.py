@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +12,7 @@ import psycopg
 
 from ashore.cutover import foreign_keys, switch
 from ashore.cutover.errors import TookTooLong
-from ashore.cutover.switch import Crossing, NotYet
+from ashore.cutover.switch import Crossing, Held, NotYet
 from ashore.ledger import crossing, records, rehearsal
 from ashore.ledger.errors import StateMoved
 from ashore.ledger.marking import want
@@ -62,15 +62,18 @@ def cut_over(conn: Conn, one: Crossing, order: Order) -> Done:
     Raises:
         TookTooLong, StateMoved: Writes go to DynamoDB, as before.
     """
+    doing = "the cutover"
+    _assert_fence_fits(conn, one, order, doing)
     began = order.clock()
     held = switch.hold(conn, one, expected=("syncing", "reading"), to="draining", seconds=order.max_pause_seconds)
-    with _given_up_unless_done(conn, one):
+    with _given_up_unless_done(conn, one, held):
         fence = _fence(conn, one, order)
-        order.mark(conn, one.source, fence)
-        doing = "the cutover"
-        passed = _until(
-            order, began, doing, lambda: switch.to_writing(conn, one, fence, has_way_back=order.has_way_back)
-        )
+
+        def attempt() -> str:
+            order.mark(conn, one.source, fence)  # each time: nothing comes of it while another moment is asked for
+            return switch.to_writing(conn, one, held, fence, has_way_back=order.has_way_back)
+
+        passed = _until(order, began, doing, attempt)
     pause = order.clock() - began
     findings = foreign_keys.validate(conn, one.source, one.own_tables)
     _note_pause(conn, one, "writing", held, pause)
@@ -86,20 +89,43 @@ def roll_back(conn: Conn, one: Crossing, order: Order) -> Done:
     when the deadline has passed.
 
     Raises:
-        TookTooLong, StateMoved, NoWayBack: Writes go to PostgreSQL, as before.
+        TookTooLong, StateMoved, NoWayBack, RoleMayStillWrite: Writes go to PostgreSQL, as before.
     """
+    doing = "the way back"
+    _assert_fence_fits(conn, one, order, doing)
     began = order.clock()
     held = switch.hold(conn, one, expected=("writing",), to="returning", seconds=order.max_pause_seconds)
-    with _given_up_unless_done(conn, one):
-        doing = "the way back"
+    held_since = order.clock()
+    with _given_up_unless_done(conn, one, held):
         _until(order, began, doing, lambda: switch.wait_for_writers(conn, one))
         _until(order, began, doing, lambda: switch.assert_written_back(conn, one))
-        fence = one_row(conn.execute("SELECT clock_timestamp()"))[0]
-        order.mark(conn, one.source, fence)
-        passed = _until(order, began, doing, lambda: switch.to_syncing(conn, one, fence))
+        fence = _fence(conn, one, order, waited=order.clock() - held_since)
+
+        def attempt() -> str:
+            order.mark(conn, one.source, fence)
+            return switch.to_syncing(conn, one, held, fence)
+
+        passed = _until(order, began, doing, attempt)
     pause = order.clock() - began
     _note_pause(conn, one, "syncing", held, pause)
     return Done(entities=one.entities, state="syncing", pause_seconds=pause, passed=passed)
+
+
+def retire(conn: Conn, one: Crossing, order: Order, *, note: Callable[[], object]) -> None:
+    """Close the way back for good, with what `note` writes of it. Writers are never made to wait for long.
+
+    `conn` is in autocommit mode.
+
+    Raises:
+        TookTooLong, StateMoved: Nothing was changed.
+    """
+
+    def attempt() -> None:
+        with conn.transaction():
+            switch.to_retired(conn, one)
+            note()
+
+    _until(order, order.clock(), "retiring", attempt)
 
 
 def rehearse(conn: Conn, one: Crossing, order: Order) -> Rehearsed:
@@ -122,9 +148,20 @@ def rehearse(conn: Conn, one: Crossing, order: Order) -> Rehearsed:
     return Rehearsed(entities=one.entities, pause_seconds=seconds, passed=found.passed.how)
 
 
-def _fence(conn: Conn, one: Crossing, order: Order) -> datetime:
-    """Wait until nobody acts on an earlier answer any more; return that moment."""
-    order.sleep(crossing.fence_seconds(conn, one.source))
+def _assert_fence_fits(conn: Conn, one: Crossing, order: Order, doing: str) -> None:
+    validity = crossing.fence_seconds(conn, one.source)
+    if validity >= order.max_pause_seconds:
+        told = f"applications act on what they were told for {validity:g} s, and writes may be held for"
+        raise TookTooLong(doing=doing, seconds=0.0, waited_for=f"{told} {order.max_pause_seconds:g} s")
+
+
+def _fence(conn: Conn, one: Crossing, order: Order, *, waited: float = 0.0) -> datetime:
+    """Wait until nobody acts on an earlier answer any more; return that moment.
+
+    On the way back, too: the guard refuses what is written by an earlier answer, and not what is read by one in order
+    to be written in DynamoDB.
+    """
+    order.sleep(max(0.0, crossing.fence_seconds(conn, one.source) - waited))
     fence: datetime = one_row(conn.execute("SELECT clock_timestamp()"))[0]
     return fence
 
@@ -145,7 +182,7 @@ def _until(order: Order, began: float, doing: str, attempt: Callable[[], str | N
 
 
 @contextmanager
-def _given_up_unless_done(conn: Conn, one: Crossing) -> Iterator[None]:
+def _given_up_unless_done(conn: Conn, one: Crossing, held: Held) -> Iterator[None]:
     """Open the writes at once where the switch is not reached; the deadline does it where this process cannot."""
     try:
         yield
@@ -153,10 +190,11 @@ def _given_up_unless_done(conn: Conn, one: Crossing) -> Iterator[None]:
         raise
     except BaseException:
         if not conn.closed and not conn.broken:
-            switch.give_up(conn, one)
+            with suppress(psycopg.errors.LockNotAvailable):
+                switch.give_up(conn, one, held)
         raise
 
 
-def _note_pause(conn: Conn, one: Crossing, state: str, held: datetime, pause: float) -> None:
-    detail = {"source": one.source, "entities": list(one.entities), "held_at": held.isoformat()}
+def _note_pause(conn: Conn, one: Crossing, state: str, held: Held, pause: float) -> None:
+    detail = {"source": one.source, "entities": list(one.entities), "held_at": held.at.isoformat()}
     records.audit(conn, f"{state}: pause", {**detail, "seconds": round(pause, 3)})

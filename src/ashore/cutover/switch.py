@@ -12,16 +12,23 @@ from typing import Final
 
 from psycopg import sql
 
-from ashore.cutover import foreign_keys, guard, noting
+from ashore.cutover import foreign_keys, guard, noting, sequences
 from ashore.cutover.errors import NoWayBack
-from ashore.ledger import crossing, feeds, loads, outbox, pending, records, waivers
-from ashore.ledger.crossing import HeldState
+from ashore.ledger import crossing, echoes, feeds, loads, outbox, pending, records, repairs, waivers
+from ashore.ledger.crossing import HeldState, OpenState
+from ashore.ledger.errors import StateMoved
 from ashore.ledger.passing import passing
 from ashore.mapping.plan import Plan
 from ashore.postgres.connect import Conn, one_row
 from ashore.postgres.names import TableName
 
-_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '30s', true)"
+_WRITTEN: Final = frozenset({"writing", "returning", "retired"})
+_LOCK_TIMEOUT: Final = """
+    SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '30s', true),
+           set_config('idle_in_transaction_session_timeout', '15s', true)
+"""
+"""The last is for a process that is frozen within its transaction, as a laptop's are: it would keep the states locked,
+and every application waiting that asks once the hold is overdue."""
 _WAITING: Final = """
     SELECT (SELECT count(*) FROM ashore.repair
             WHERE source = %(source)s AND (entity = ANY(%(entities)s) OR entity IS NULL)),
@@ -34,13 +41,25 @@ class NotYet(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A hold of entities' writes: nobody new is told otherwise after `at`; `epochs` tell it from any other."""
+
+    epochs: Mapping[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Crossing:
-    """Entities whose writes move together, and where their rows are (full names of declared tables → tables)."""
+    """Entities whose writes move together, and where their rows are (full names of declared tables → tables).
+
+    `lock_timeout_ms` is how long a switch waits for a table's lock, with its writers behind it: for longer than
+    PostgreSQL's `deadlock_timeout`, after which it ends an autovacuum that stands in the way, and no earlier.
+    """
 
     plan: Plan
     entities: tuple[str, ...]
     tables: Mapping[str, TableName]
-    lock_timeout_ms: int = 1_000
+    lock_timeout_ms: int = 1_500
 
     @property
     def source(self) -> str:
@@ -67,32 +86,37 @@ def guard_up(conn: Conn, one: Crossing, roles: Sequence[str]) -> None:
 
     Raises:
         RoleMayStillWrite: Nothing was changed.
+        StateMoved: PostgreSQL takes their writes already, or held them a moment ago. Nothing was changed.
     """
     with conn.transaction():
         conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+        states = loads.lock_states(conn, one.source)
+        if any(name in states and states[name].state in _WRITTEN for name in one.entities):
+            raise StateMoved(entities=one.entities, expected=("syncing", "reading"))
         for name in one.entities:
             entity = one.plan.entities[name]
             tables = [one.tables[table.fullname] for table in entity.tables]
             guard.put_up(conn, source=one.source, entity=name, tables=tables, roles=roles)
 
 
-def hold(conn: Conn, one: Crossing, *, expected: Sequence[str], to: HeldState, seconds: float) -> datetime:
-    """Hold the writes; return a moment after which nobody new is told otherwise.
+def hold(conn: Conn, one: Crossing, *, expected: Sequence[str], to: HeldState, seconds: float) -> Held:
+    """Hold the writes.
 
     Raises:
-        StateMoved, NoWayBack: Nothing was changed.
+        StateMoved, NoWayBack, RoleMayStillWrite: Nothing was changed.
     """
     with conn.transaction():
         conn.execute(_LOCK_TIMEOUT, ("10s",))
         loads.lock_states(conn, one.source, exclusively=True)
-        crossing.hold(conn, source=one.source, entities=one.entities, expected=expected, to=to, seconds=seconds)
+        epochs = crossing.hold(
+            conn, source=one.source, entities=one.entities, expected=expected, to=to, seconds=seconds
+        )
         if to == "returning":
             if missing := not_written_back(conn, one):
                 raise NoWayBack(entities=missing)
             guard.shut_out(conn, one.source, one.entities)
         records.audit(conn, to, {"source": one.source, "entities": list(one.entities), "seconds": seconds})
-    held: datetime = one_row(conn.execute("SELECT clock_timestamp()"))[0]
-    return held
+    return Held(epochs=epochs, at=one_row(conn.execute("SELECT clock_timestamp()"))[0])
 
 
 def not_written_back(conn: Conn, one: Crossing) -> tuple[str, ...]:
@@ -100,12 +124,12 @@ def not_written_back(conn: Conn, one: Crossing) -> tuple[str, ...]:
     return tuple(name for name in one.entities if not noting.are_installed(conn, one.plan.entities[name], one.tables))
 
 
-def to_writing(conn: Conn, one: Crossing, fence: datetime, *, has_way_back: bool) -> str:
+def to_writing(conn: Conn, one: Crossing, held: Held, fence: datetime, *, has_way_back: bool) -> str:
     """Let PostgreSQL take the writes, if the stream was read past the fence; return how that is known.
 
     Raises:
         NotYet: Something has to be waited for.
-        StateMoved: The entities were sent back meanwhile.
+        StateMoved: The entities were sent back meanwhile, be they held again or not.
         psycopg.errors.LockNotAvailable: A table is locked by another session for too long; try again.
     """
     with conn.transaction():
@@ -113,11 +137,13 @@ def to_writing(conn: Conn, one: Crossing, fence: datetime, *, has_way_back: bool
         loads.lock_states(conn, one.source, exclusively=True)
         by = _passed(conn, one, fence)
         _nothing_waits(conn, one)
+        sequences.catch_up(conn, one.own_tables)
+        echoes.forget_heard(conn, one.source, fence)
         foreign_keys.put_back(conn, one.source, [*one.own_tables, *_written_already(conn, one)])
         for name in one.entities if has_way_back else ():
             noting.install(conn, one.source, one.plan.entities[name], one.tables)
         guard.let_in(conn, one.source, one.entities)
-        crossing.move(conn, source=one.source, entities=one.entities, expected="draining", to="writing")
+        _move(conn, one, held, "draining", "writing")
         detail = {"source": one.source, "entities": list(one.entities), "passed": by, "way_back": has_way_back}
         records.audit(conn, "writing", detail)
     return by
@@ -146,7 +172,7 @@ def assert_written_back(conn: Conn, one: Crossing) -> None:
         raise NotYet(f"{left:,} rows are not in DynamoDB yet")
 
 
-def to_syncing(conn: Conn, one: Crossing, fence: datetime) -> str:
+def to_syncing(conn: Conn, one: Crossing, held: Held, fence: datetime) -> str:
     """Let DynamoDB take the writes again, if the stream was read past the fence; return how that is known.
 
     Raises as `to_writing`.
@@ -164,21 +190,50 @@ def to_syncing(conn: Conn, one: Crossing, fence: datetime) -> str:
         for name in one.entities:
             noting.suspend(conn, one.plan.entities[name], one.tables)
         outbox.forget(conn, one.source, one.entities)
+        repairs.ask_for_parked(conn, one.source, one.entities)
         foreign_keys.take_off(conn, one.source, one.own_tables)
-        crossing.move(conn, source=one.source, entities=one.entities, expected="returning", to="syncing")
+        _move(conn, one, held, "returning", "syncing")
         records.audit(conn, "syncing", {"source": one.source, "entities": list(one.entities), "passed": by})
     return by
 
 
-def give_up(conn: Conn, one: Crossing) -> None:
-    """Open the writes again where they were open before, without waiting for the deadline; idempotent."""
+def to_retired(conn: Conn, one: Crossing) -> None:
+    """Close the way back for good: nothing is noted for it any more, and nothing guarded.
+
+    Raises:
+        StateMoved: PostgreSQL does not take the writes. Nothing was changed.
+        psycopg.errors.LockNotAvailable: A table is locked by another session for too long; try again.
+    """
     with conn.transaction():
-        conn.execute(
-            "UPDATE ashore.entity SET deadline = clock_timestamp()"
-            " WHERE source = %s AND entity = ANY(%s) AND state IN ('draining', 'returning')",
-            (one.source, list(one.entities)),
-        )
-    crossing.return_overdue(conn, one.source)
+        conn.execute(_LOCK_TIMEOUT, (f"{one.lock_timeout_ms}ms",))
+        loads.lock_states(conn, one.source, exclusively=True)
+        crossing.move(conn, source=one.source, entities=one.entities, expected="writing", to="retired")
+        fed = feeds.notes_are_for_feed_only(conn, one.source, one.entities)
+        for name in one.entities:
+            entity = one.plan.entities[name]
+            if name in fed:
+                noting.install(conn, one.source, entity, one.tables, to_write_back=False)
+            else:
+                noting.remove(conn, entity, one.tables)
+        outbox.let_go(conn, one.source, one.entities)
+        guard.take_down(conn, one.source, one.entities)
+
+
+def give_up(conn: Conn, one: Crossing, held: Held) -> None:
+    """Open the writes again where they were open before, without waiting for the deadline; idempotent.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: Another session keeps the states locked: they are left to their deadline.
+    """
+    with conn.transaction():
+        conn.execute(_LOCK_TIMEOUT, ("10s",))
+        loads.lock_states(conn, one.source, exclusively=True)
+        crossing.give_up(conn, one.source, held.epochs)
+        crossing.return_overdue(conn, one.source)
+
+
+def _move(conn: Conn, one: Crossing, held: Held, expected: HeldState, to: OpenState) -> None:
+    crossing.move(conn, source=one.source, entities=one.entities, expected=expected, to=to, epochs=held.epochs)
 
 
 def _passed(conn: Conn, one: Crossing, fence: datetime) -> str:
@@ -190,7 +245,7 @@ def _passed(conn: Conn, one: Crossing, fence: datetime) -> str:
 
 def _nothing_waits(conn: Conn, one: Crossing) -> None:
     names = {"source": one.source, "entities": list(one.entities)}
-    repairs, gaps = one_row(conn.execute(_WAITING, names))
+    keys, gaps = one_row(conn.execute(_WAITING, names))
     rejected, _ = waivers.count_obstacles(conn, one.source, "rejected", one.entities)
     parked, _ = waivers.count_obstacles(conn, one.source, "parked", one.entities)
     states = crossing.crossing_states(conn, one.source)
@@ -200,7 +255,7 @@ def _nothing_waits(conn: Conn, one: Crossing) -> None:
     waits = {
         "rejected items": rejected,
         "parked changes": parked,
-        "keys to repair": repairs,
+        "keys to repair": keys,
         "gaps in the stream": gaps,
         "captured changes": captured,
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from ashore.ledger.errors import StateMoved
 from ashore.postgres.connect import Conn, one_row
@@ -63,12 +64,19 @@ _HOLD: Final = """
     UPDATE ashore.entity SET came_from = state, state = %(to)s, epoch = epoch + 1, since = clock_timestamp(),
         deadline = clock_timestamp() + %(seconds)s * interval '1 s'
     WHERE source = %(source)s AND entity = ANY(%(entities)s) AND state = ANY(%(expected)s)
+    RETURNING entity, epoch
 """
 _OPEN: Final = """
     UPDATE ashore.entity SET state = %(to)s, came_from = NULL, deadline = NULL, epoch = epoch + 1,
         since = clock_timestamp()
     WHERE source = %(source)s AND entity = ANY(%(entities)s) AND state = %(expected)s
       AND coalesce(deadline > clock_timestamp(), true)
+      AND (%(epochs)s::jsonb IS NULL OR epoch = (%(epochs)s::jsonb ->> entity)::bigint)
+"""
+_GIVE_UP: Final = """
+    UPDATE ashore.entity SET deadline = clock_timestamp()
+    WHERE source = %(source)s AND state IN ('draining', 'returning')
+      AND epoch = (%(epochs)s::jsonb ->> entity)::bigint
 """
 _SET_VALIDITY: Final = """
     INSERT INTO ashore.crossing AS c (source, validity_ms, longest_validity_ms, since)
@@ -106,10 +114,11 @@ def crossing_states(conn: Conn, source: str) -> dict[str, CrossingState]:
 
 def hold(
     conn: Conn, *, source: str, entities: Sequence[str], expected: Collection[str], to: HeldState, seconds: float
-) -> None:
+) -> dict[str, int]:
     """Hold the writes of entities, all of which must be in one of the expected states, for at most so many seconds.
 
-    The caller's transaction. After its commit anybody may, and will, send them back once the time is over.
+    The caller's transaction. After its commit anybody may, and will, send them back once the time is over. Returns the
+    epoch that each has by then, which tells this hold from a later one of the same entities.
 
     Raises:
         StateMoved: One was in another state; the caller's transaction must be rolled back.
@@ -121,21 +130,45 @@ def hold(
         "to": to,
         "seconds": seconds,
     }
-    if conn.execute(_HOLD, arguments).rowcount != len(set(entities)):
+    epochs: dict[str, int] = dict(conn.execute(_HOLD, arguments).fetchall())
+    if len(epochs) != len(set(entities)):
         raise StateMoved(entities=tuple(entities), expected=tuple(expected))
+    return epochs
 
 
-def move(conn: Conn, *, source: str, entities: Sequence[str], expected: str, to: OpenState) -> None:
+def move(
+    conn: Conn,
+    *,
+    source: str,
+    entities: Sequence[str],
+    expected: str,
+    to: OpenState,
+    epochs: Mapping[str, int] | None = None,
+) -> None:
     """Take entities from one state to the next, all of them or none; a held one only before its deadline.
+
+    With the `epochs` that `hold` returned only out of that hold: whoever was asleep past its deadline may find that
+    another holds the same entities, whose fence is not his.
 
     The caller's transaction. The rows stay locked until it ends, so nobody sends them back meanwhile.
 
     Raises:
         StateMoved: One was in another state, or its deadline has passed; the transaction must be rolled back.
     """
-    arguments = {"source": source, "entities": list(entities), "expected": expected, "to": to}
+    arguments = {
+        "source": source,
+        "entities": list(entities),
+        "expected": expected,
+        "to": to,
+        "epochs": None if epochs is None else Jsonb(dict(epochs)),
+    }
     if conn.execute(_OPEN, arguments).rowcount != len(set(entities)):
         raise StateMoved(entities=tuple(entities), expected=(expected,))
+
+
+def give_up(conn: Conn, source: str, epochs: Mapping[str, int]) -> None:
+    """Let the time of a hold, and of no other, be over at once: the next who asks sends its entities back."""
+    conn.execute(_GIVE_UP, {"source": source, "epochs": Jsonb(dict(epochs))})
 
 
 def return_overdue(conn: Conn, source: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +23,11 @@ _HEARD: Final = """
     WHERE e.source = %(source)s AND e.key_hash = h.key_hash AND e.id <= h.id
 """
 _FORGET: Final = "DELETE FROM ashore.echo WHERE source = %s AND at < clock_timestamp() - interval '26 hours'"
+_FORGET_HEARD: Final = """
+    DELETE FROM ashore.echo WHERE source = %(source)s AND (
+        at < %(moment)s - interval '1 minute'
+        OR NOT EXISTS (SELECT FROM ashore.entity WHERE source = %(source)s AND state IN ('writing', 'returning')))
+"""
 _FOREIGN: Final = """
     INSERT INTO ashore.foreign_write (source, entity, key, key_hash, sequence, is_expiry, at)
     VALUES (%(source)s, %(entity)s, %(key)s, %(key_hash)s, %(sequence)s, %(is_expiry)s, to_timestamp(%(at)s))
@@ -90,6 +96,15 @@ def foreign_among(conn: Conn, source: str, told: Iterable[Told]) -> list[Told]:
 def forget_old(conn: Conn, source: str) -> None:
     """Drop echoes that the stream does not hold any more, if it ever did."""
     conn.execute(_FORGET, (source,))
+
+
+def forget_heard(conn: Conn, source: str, moment: datetime) -> None:
+    """Drop echoes that nobody will hear: the stream was read past `moment`, so only those of later writes are to come.
+
+    What is left would take a foreign write of the same item for its own. A write is noted up to a minute, the longest
+    lease, before it is done, by whoever still writes entities back.
+    """
+    conn.execute(_FORGET_HEARD, {"source": source, "moment": moment})
 
 
 def keep_foreign(conn: Conn, source: str, found: Iterable[Told]) -> int:

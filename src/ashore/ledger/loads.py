@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from ashore.ledger.errors import LeaseLost
+from ashore.ledger.locks import wait_in_line
 from ashore.ledger.units import take_over_units
 from ashore.postgres.connect import Conn, one_row
 
@@ -237,8 +238,11 @@ class LockedState:
 def lock_states(conn: Conn, source: str, *, exclusively: bool = False) -> dict[str, LockedState]:
     """The states of a source's entities, which stay as they are until the caller's transaction ends.
 
-    Share locks do not keep each other out; an exclusive one waits for all, and no state changes under a share lock.
+    Share locks do not keep each other out; an exclusive one waits for all, and no state changes under a share lock. Who
+    comes after one that waits for an exclusive lock comes behind it: locks of rows alone would let batches that overlap
+    each other keep a cutover waiting for as long as they go on.
     """
+    wait_in_line(conn, source, alone=exclusively)
     lock = " FOR UPDATE OF e" if exclusively else " FOR SHARE OF e"
     rows = conn.execute(f"{_LOCKED_STATES}{lock}".encode(), (source,))
     return {entity: LockedState(state, load, is_captured) for entity, state, load, is_captured in rows}

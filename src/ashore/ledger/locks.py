@@ -41,6 +41,14 @@ def lock_homes(conn: Conn, source: str, *, alone: bool) -> None:
     conn.execute(_ALONE if alone else _SHARED, (lock_number(f"{source} homes"),))
 
 
+def wait_in_line(conn: Conn, source: str, *, alone: bool) -> None:
+    """Lock what comes before the rows of a source's states, until the transaction ends; who waits longest is the next.
+
+    https://www.postgresql.org/docs/current/explicit-locking.html: locks of rows have no such line.
+    """
+    conn.execute(_ALONE if alone else _SHARED, (lock_number(f"{source} states"),))
+
+
 def lock_number(source: str) -> int:
     """The advisory lock of a source: 64 bits of a hash of its name."""
     digest = hashlib.blake2b(f"ashore flow {source}".encode(), digest_size=8).digest()

@@ -10,15 +10,16 @@ from ashore.postgres.connect import Conn, one_row
 
 _PASSED: Final = """
     WITH time AS (
-        SELECT coalesce(bool_or(marking <> 'on' OR coalesce(timed_to >= %(moment)s, false)), true) AS counts
+        SELECT coalesce(bool_or(marking <> 'on' OR coalesce(timed_to >= %(moment)s, false)), true) AS counts,
+               coalesce(max(listed_whole_at), '-infinity') AS listed_at
         FROM ashore.stream WHERE source = %(source)s
     ), known AS (
         SELECT shard, state,
                state = 'open' AND coalesce(marked_at >= %(moment)s, false) AS is_marked,
                state = 'open' AND coalesce(passed_at >= %(moment)s, false) AS is_timed,
-               state = 'lost' OR state = 'ended' AND NOT EXISTS (
-                   SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard) AS holds_up
-        FROM ashore.shard s WHERE source = %(source)s
+               state = 'lost' OR state = 'ended' AND (ended_at > time.listed_at OR NOT EXISTS (
+                   SELECT FROM ashore.shard c WHERE c.source = s.source AND c.parent = s.shard)) AS holds_up
+        FROM ashore.shard s CROSS JOIN time WHERE source = %(source)s
     )
     SELECT count(*) FILTER (WHERE holds_up OR state = 'open' AND NOT is_marked AND NOT (is_timed AND time.counts)),
            count(*) FILTER (WHERE is_marked),
@@ -80,6 +81,7 @@ class Passing:
 def passing(conn: Conn, source: str, moment: datetime) -> Passing:
     """Whether every shard has passed `moment`: by a marker, by time, or ended with children that have.
 
+    All of its children: of two, the listing may have brought one yet, on an earlier page than the other.
     While markers are being sent, time counts for a moment only once they were given up for it (`marking.give_up`).
     """
     row = one_row(conn.execute(_PASSED, {"source": source, "moment": moment}))

@@ -20,6 +20,15 @@ _ASK: Final = """
     ON CONFLICT (source, key_hash) DO UPDATE
     SET touched = repair.touched + 1, not_before = least(repair.not_before, excluded.not_before)
 """
+_ASK_FOR_PARKED: Final = """
+    WITH parked AS (
+        DELETE FROM ashore.parked_change WHERE source = %(source)s AND entity = ANY(%(entities)s)
+        RETURNING key_hash, key, entity
+    )
+    INSERT INTO ashore.repair (source, key_hash, key, entity, reason)
+    SELECT %(source)s, key_hash, key, entity, 'parked' FROM parked ORDER BY key_hash
+    ON CONFLICT (source, key_hash) DO UPDATE SET touched = repair.touched + 1
+"""
 _DUE: Final = """
     SELECT key_hash, key, entity, reason, touched, tries FROM ashore.repair
     WHERE source = %(source)s AND not_before <= clock_timestamp() ORDER BY not_before LIMIT %(most)s
@@ -74,6 +83,11 @@ def ask_repair(conn: Conn, source: str, keys: Sequence[tuple[UUID, bytes, str | 
             "entities": [entity for _, _, entity in keys],
         }
         conn.execute(_ASK, arguments)
+
+
+def ask_for_parked(conn: Conn, source: str, entities: Sequence[str]) -> None:
+    """Have the keys of parked changes read again, in place of what was parked: it may be older than their rows."""
+    conn.execute(_ASK_FOR_PARKED, {"source": source, "entities": list(entities)})
 
 
 def due_repairs(conn: Conn, source: str, *, most: int) -> list[Repair]:

@@ -10,7 +10,7 @@ from ashore.ledger.schema_cutover import VERSION_3
 from ashore.ledger.schema_feed import VERSION_5
 from ashore.ledger.schema_purge import VERSION_6
 from ashore.ledger.schema_shadow import SHADOW_READS
-from ashore.ledger.schema_sync import FRESHNESS, VERSION_2
+from ashore.ledger.schema_sync import FRESHNESS, LISTED_WHOLE, VERSION_2
 from ashore.ledger.schema_way_back import WAY_BACK
 from ashore.postgres.connect import Conn
 
@@ -149,6 +149,7 @@ _upgrades: Final[tuple[LiteralString, ...]] = (
     WAY_BACK,
     VERSION_5,
     VERSION_6,
+    LISTED_WHOLE,
 )
 version: Final = len(_upgrades)
 

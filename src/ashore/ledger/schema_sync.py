@@ -192,3 +192,8 @@ FRESHNESS: Final[LiteralString] = """
     WHERE e.entity <> '';
     COMMENT ON VIEW ashore.freshness IS 'for readers of the tables: all that is older than as_of is in them';
 """
+
+LISTED_WHOLE: Final[LiteralString] = """
+    ALTER TABLE ashore.stream ADD COLUMN listed_whole_at timestamptz;
+    COMMENT ON COLUMN ashore.stream.listed_whole_at IS 'every shard that there was at this moment is known';
+"""

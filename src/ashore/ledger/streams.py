@@ -77,7 +77,7 @@ _BEGIN = """
     ON CONFLICT (source) DO UPDATE
     SET arn = excluded.arn, origin = excluded.origin, state = 'running', started_at = clock_timestamp(),
         listed_at = clock_timestamp(), since = clock_timestamp(), marking = 'off', wanted_at = NULL,
-        wanted_since = NULL, timed_to = NULL
+        wanted_since = NULL, timed_to = NULL, listed_whole_at = NULL
 """
 _FORGET_SHARDS = "DELETE FROM ashore.shard WHERE source = %s"
 _FORGET_COUNTS = "DELETE FROM ashore.sync_count WHERE source = %s"
@@ -93,6 +93,7 @@ _LISTED = """
         parent = coalesce(shard.parent, excluded.parent)
     RETURNING (xmax = 0)
 """
+_LISTED_WHOLE = "UPDATE ashore.stream SET listed_whole_at = %(since)s WHERE source = %(source)s"
 _MAY_LIST = """
     UPDATE ashore.stream SET listed_at = clock_timestamp()
     WHERE source = %(source)s AND (listed_at IS NULL OR listed_at < clock_timestamp() - %(seconds)s * interval '1 s')
@@ -254,6 +255,11 @@ def without_parent(conn: Conn, source: str, *, seconds: float) -> list[ShardReco
     `not_seen` has, and since nobody knows which shard its parent came from.
     """
     return _shards(conn, _WITHOUT_PARENT, {"source": source, "seconds": seconds})
+
+
+def listed_whole(conn: Conn, source: str, since: datetime) -> None:
+    """Note that every shard is known that there was at `since`: until then some of a shard's children may not be."""
+    conn.execute(_LISTED_WHOLE, {"source": source, "since": since})
 
 
 def prune(conn: Conn, source: str, since: datetime) -> None:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ashore.cutover import gates, guard, noting, run, switch
+from ashore.cutover import gates, guard, run, switch
 from ashore.cutover.cost import WRITE_UNIT_BYTES, expected_units
 from ashore.cutover.gates import Conditions, Gate
 from ashore.cutover.run import Done, Order, Rehearsed
 from ashore.cutover.switch import Crossing
 from ashore.dynamodb.facts import replicas_of
 from ashore.dynamodb.write import dollars_for
-from ashore.ledger import crossing, feeds, outbox, records
+from ashore.ledger import crossing, outbox, records
 from ashore.ledger.schema import ensure_ledger
 from ashore.pipeline.deny import allow_again, fence_of, is_denied, lock_denials, sids_of
 from ashore.pipeline.groups import whole_groups
@@ -128,7 +128,8 @@ class Cutover:
 
         Raises:
             GatesClosed: Nothing was moved.
-            TookTooLong, StateMoved: Writes go to PostgreSQL, as before; what denied them in DynamoDB was taken back.
+            TookTooLong, StateMoved, RoleMayStillWrite: Writes go to PostgreSQL, as before; what denied them in DynamoDB
+                was taken back.
             PolicyMoved, SourceError: The table's policy still denies them. Nothing was moved.
         """
         states = crossing.crossing_states(self.conn, self.one.source)
@@ -144,23 +145,10 @@ class Cutover:
         """Close the way back for good: nothing is written to DynamoDB any more.
 
         Raises:
-            GatesClosed, StateMoved: Nothing was moved.
+            GatesClosed, StateMoved, TookTooLong: Nothing was moved.
         """
         gates.assert_open("retiring", self.plan_retire().gates)
-        with self.conn.transaction():
-            crossing.move(
-                self.conn, source=self.one.source, entities=self.one.entities, expected="writing", to="retired"
-            )
-            fed = feeds.notes_are_for_feed_only(self.conn, self.one.source, self.one.entities)
-            for name in self.one.entities:
-                entity = self.one.plan.entities[name]
-                if name in fed:
-                    noting.install(self.conn, self.one.source, entity, self.one.tables, to_write_back=False)
-                else:
-                    noting.remove(self.conn, entity, self.one.tables)
-            outbox.let_go(self.conn, self.one.source, self.one.entities)
-            guard.take_down(self.conn, self.one.source, self.one.entities)
-            self._audit("retire")
+        run.retire(self.conn, self.one, self._order(), note=lambda: self._audit("retire"))
 
     def _plan(self, doing: str, found: tuple[Gate, ...], fence: tuple[str, ...], seconds: float) -> CutoverPlan:
         return CutoverPlan(

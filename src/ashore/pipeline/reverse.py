@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
+
+import psycopg
 
 from ashore.cutover import noting
 from ashore.cutover.expiry import expire
@@ -99,9 +102,7 @@ class Reverser:
                 if any(states[name].state != "retired" for name in written):
                     done = _step(writer)
                 if rounds % _EXPIRE_EVERY == 0:
-                    for name in written:
-                        if states[name].state != "returning" and name in plan.entities:
-                            expire(conn, plan.entities[name], tables)
+                    _expire(conn, plan, tables)
                 rounds += 1
                 alive()
                 if not done:
@@ -121,6 +122,15 @@ def _refresh_noting(conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> 
             if noting.are_installed(conn, plan.entities[name], tables):
                 for_feed_only = name in fed and fed[name].notes_for_feed_only
                 noting.refresh(conn, plan.name, plan.entities[name], tables, to_write_back=not for_feed_only)
+
+
+def _expire(conn: Conn, plan: Plan, tables: Mapping[str, TableName]) -> None:
+    """Let rows expire of what PostgreSQL writes, and goes on to write until they are gone."""
+    with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
+        conn.execute("SELECT set_config('lock_timeout', '1s', true)")
+        for name, one in loads.lock_states(conn, plan.name).items():
+            if one.state in {"writing", "retired"} and name in plan.entities:
+                expire(conn, plan.entities[name], tables)
 
 
 def _step(writer: ReverseWriter) -> int:

@@ -12,6 +12,7 @@ import psycopg
 from ashore.errors import AshoreError
 
 _LOST_CLASSES = ("08", "57P")
+_ENDED_WHILE_IDLE = "25P03"
 _REFUSED_ROW_CLASSES = ("22", "23")
 
 
@@ -134,7 +135,7 @@ def translate(error: psycopg.Error, doing: str) -> PostgresError:
     """The error of ours for one of psycopg's."""
     state = error.sqlstate
     lost = state is None or state.startswith(_LOST_CLASSES)
-    if lost and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if state == _ENDED_WHILE_IDLE or (lost and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
         return ConnectionLost(doing=doing, sqlstate=state)
     return StatementRefused(doing=doing, sqlstate=state, condition=_condition(error), about=_about(error))
 

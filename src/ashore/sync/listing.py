@@ -26,5 +26,6 @@ def list_shards(conn: Conn, order: SyncOrder, stream: StreamRecord) -> list[Shar
     for page in order.source.shards(stream.arn):
         with conn.transaction():
             streams.keep_listed(conn, stream.source, page)
+    streams.listed_whole(conn, stream.source, since)
     streams.prune(conn, stream.source, since)
     return streams.not_seen(conn, stream.source, since)

@@ -19,6 +19,10 @@ _FIRST_CONNECTION_SECONDS: Final = 5.0
 _PASSING: Final = frozenset({"25006", "40P01", "40001"})
 """Refusals that another try need not meet: a failover has made a replica of what was the writer; a deadlock was ended,
 or transactions could not be put in an order, at this one's expense."""
+_FROZEN_SECONDS: Final = 30
+"""After which PostgreSQL ends a session that says nothing within a transaction. A worker that is frozen with its
+machine, or cut off, would else keep the states locked, and every application waiting that asks once a hold is overdue.
+"""
 
 Alive = Callable[[], None]
 
@@ -49,6 +53,9 @@ def over_outages(
             name = f"ashore sync {order.plan.name}"
             with connect(order.dsn, application_name=name, autocommit=True) as conn, translated("syncing"):
                 patience = order.limits.away_seconds
+                conn.execute(
+                    "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (f"{_FROZEN_SECONDS}s",)
+                )
                 leases.leave(conn, order.plan.name, worker)
                 return work(conn, alive)
         except PostgresError as error:
