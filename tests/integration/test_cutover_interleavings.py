@@ -352,7 +352,7 @@ def vacuumed(world: World) -> Iterator[World]:
         " autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0)"
     )
     try:
-        give_up_at = time.monotonic() + 60
+        give_up_at = time.monotonic() + 90
         while not world.rows(_VACUUMS):
             assert time.monotonic() < give_up_at, "autovacuum does not come"
             time.sleep(0.1)
@@ -375,6 +375,27 @@ def test_law_24_an_autovacuum_of_a_table_gives_way_to_the_switch(vacuumed: World
     [(fence,)] = world.rows("SELECT clock_timestamp() - interval '1 day'")
     switch.to_writing(world.conn, one, held, fence, has_way_back=True)
     assert world.state() == "writing"
+
+
+def test_law_13_a_switch_at_whose_expense_postgresql_ends_a_deadlock_is_tried_again(world: World) -> None:
+    switch.guard_up(world.conn, world.one, [])
+    one = replace(world.one, lock_timeout_ms=20_000)
+    world.conn.execute("SET deadlock_timeout = '50ms'")
+
+    def write_and_ask() -> None:
+        while not world.rows("SELECT FROM pg_locks WHERE relation = 'world.account'::regclass AND NOT granted"):
+            time.sleep(0.02)
+        other.execute("SELECT FROM ashore.entity WHERE entity = 'account' FOR SHARE")
+        other.rollback()
+
+    with psycopg.connect(world.dsn) as other:
+        other.execute("SET deadlock_timeout = '1min'")
+        other.execute("LOCK TABLE world.account IN ROW EXCLUSIVE MODE")
+        asking = threading.Thread(target=write_and_ask)
+        asking.start()
+        done = cut_over(world.conn, one, world.order())
+        asking.join()
+    assert done.state == world.state() == "writing"
 
 
 def test_law_9_what_was_parked_and_waived_at_a_cutover_is_read_again_after_the_way_back(world: World) -> None:

@@ -173,7 +173,7 @@ def _until(order: Order, began: float, doing: str, attempt: Callable[[], str | N
             return attempt() or ""
         except NotYet as reason:
             waited_for = str(reason)
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             waited_for = "another session holds a lock on one of the tables"
         seconds = order.clock() - began
         if seconds >= order.max_pause_seconds:
