@@ -168,6 +168,7 @@ ORDER: Final = Entity(
             looked_at=12,
             missing=3,
             enforced=False,
+            because="not all are found",
         ),
     ),
     items=40,

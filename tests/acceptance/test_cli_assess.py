@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.many_references import many_references
 
 from ashore.local import LocalAws
 from ashore.local.export_writer import write_export
@@ -102,6 +105,73 @@ def test_foreign_keys_of_several_columns_hold_after_a_load_and_a_row_without_its
     assert {document: len(orphans)} == {
         one["table"].rpartition(".")[2]: one["rows"] for one in loaded["findings"] if "document" in one["table"]
     }
+
+
+_FOREIGN_KEYS = """
+    SELECT conrelid::regclass::text, cardinality(conkey) FROM pg_constraint
+    WHERE contype = 'f' AND convalidated AND connamespace = 'public'::regnamespace ORDER BY 1, 2
+"""
+
+
+def _with_many_references(desk: Desk, **without: int) -> tuple[Desk, int, Any]:
+    raw = many_references(**without)
+    write_export(desk.folder / "exported", iter(raw), files=3)
+    assessed = desk.json("assess", "--export", "exported", "--key", "pk", "--key", "sk", "--all", "--out", "project")
+    project = Desk(folder=desk.folder / "project", dsn=desk.dsn)
+    project.run("alembic", "upgrade", "head")
+    return project, len(raw), assessed
+
+
+def _loaded_and_verified(project: Desk, items: int) -> list[tuple[str, int]]:
+    loaded = project.json("load")
+    verified = project.json("verify", "--witness-all")
+    assert [] == loaded["rejected"]
+    assert [] == loaded["findings"]
+    assert items == loaded["items"]
+    assert 0 == verified["total_differences"]
+    with psycopg.connect(project.dsn) as conn:
+        return conn.execute(_FOREIGN_KEYS).fetchall()
+
+
+def test_foreign_keys_of_thousands_of_values_are_enforced_and_hold_after_a_load(desk: Desk) -> None:
+    project, items, _ = _with_many_references(desk)
+    made = _loaded_and_verified(project, items)
+    assert [('"order"', 1), ("note", 1), ("reply", 1), ("reply", 2)] == made
+
+
+def test_one_reference_of_thousands_to_nothing_is_reported_and_loads_without_its_foreign_key(desk: Desk) -> None:
+    project, items, assessed = _with_many_references(desk, orders_without=1, replies_without=1)
+    assert [("note", 1), ("reply", 1)] == _loaded_and_verified(project, items)
+    (customers,) = (
+        key["looked_at"]
+        for entity in assessed["proposal"]["entities"]
+        for key in entity["foreign_keys"]
+        if entity["name"] == "order"
+    )
+    report = (project.folder / "report.md").read_text()
+    assert f"| {customers:,} | 1 | not enforced: not all are found |" in report
+    assert f"1 of {customers:,} values not found there" in (project.folder / "entities.py").read_text()
+
+
+def test_nothing_temporary_stays_after_ctrl_c(desk: Desk) -> None:
+    write_export(desk.folder / "exported", iter(many_references(orders=60_000)), files=12)
+    temporary = desk.folder / "temporary"
+    temporary.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASHORE_", "PG", "AWS_"))}
+    command = [sys.executable, "-m", "ashore", "assess", "--export", "exported", "--key", "pk", "--key", "sk", "--all"]
+    running = subprocess.Popen(
+        [*command, "--workers", "2"],
+        cwd=desk.folder,
+        env=kept | {"TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while running.poll() is None and not list(temporary.glob("ashore-assess-*/*")):
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)
+    assert 130 == running.wait(60)
+    assert [] == list(temporary.iterdir())
 
 
 def test_a_sample_is_loaded_too_and_loses_nothing(desk: Desk) -> None:

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from ashore.assess import sketch as sketches
 from ashore.assess.batches import Batch
 from ashore.assess.census import Census
-from ashore.assess.composite import Holder, Tuples, composite_foreign_keys
+from ashore.assess.composite import Holder, Tuples, composite_foreign_keys, tuples_of
 from ashore.assess.drift import compare
-from ashore.assess.key_tuples import BETWEEN, Field, joined_texts, wanted_tuples
+from ashore.assess.key_tuples import BETWEEN, Field, joined_texts, sampled_of, wanted_tuples
+from ashore.assess.keys import KeyColumns
+from ashore.assess.kinds import CopyOf, Group, Kind
 from ashore.assess.proposal import Column, ColumnKind, Entity, ForeignKey, Proposal
 from ashore.assess.report.schema import schema_of
-from ashore.assess.shapes import Seen, shapes_of
+from ashore.assess.shapes import Seen, Shape, shapes_of
 from ashore.assess.sketch import KEPT, Sketch
 from ashore.assess.survey import survey
 from ashore.assess.table_key import Keys
@@ -121,10 +123,9 @@ def seen(table: LabelledTable) -> list[Seen]:
 def test_a_sample_tells_the_same_tuples_to_count_in_any_order() -> None:
     sample = seen(CHANCERY)
     shapes = tuple(shapes_of(sample, KEYS.types, KEYS.not_telling))
-    wanted = wanted_tuples(shapes, sample, KEYS)
-    assert wanted == wanted_tuples(shapes, sample[::-1], KEYS)
-    assert any(wanted)
-    assert 64 + len(shapes) >= sum(map(len, wanted))
+    wanted = wanted_tuples(sampled_of(shapes, sample, KEYS))
+    assert wanted == wanted_tuples(sampled_of(shapes, sample[::-1], KEYS))
+    assert 0 < sum(map(len, wanted.counted.values())) <= 64 + len(shapes)
 
 
 @pytest.mark.parametrize("name", ["fleet", "permits", "artefacts"])
@@ -263,6 +264,39 @@ def test_what_is_enforced_is_true_of_every_tuple(
 def test_a_reference_that_is_not_proven_is_told_but_not_enforced(counted: Tuples, complete: bool) -> None:
     (key,) = references(counted, complete=complete)
     assert not key.enforced
+
+
+def group(items: Sequence[Any]) -> Group:
+    census = Census()
+    rows = [{name: {"S": text} for name, text in item.items()} for item in items]
+    for start in range(0, len(rows), 500):
+        census.add(rows[start : start + 500], [9] * len(rows[start : start + 500]), {})
+    census.add_tuples(AB, joined_texts(AB, rows, {}))
+    return Group(shape=Shape((), None), census=census, equal=frozenset(), keys=KEYS)
+
+
+AB = (Field("a", in_key=False), Field("b", in_key=False))
+
+
+@pytest.mark.parametrize(
+    ("copied", "is_all"),
+    [
+        ([{"of": "1", "a": "1", "b": "1"}], True),
+        ([{"of": "1", "a": "1", "b": "1"}, {"of": "none", "a": "2", "b": "2"}], False),
+        ([{"of": "1", "a": "1", "b": "1"}, {"a": "2", "b": "2"}], False),
+    ],
+    ids=["all have an original", "one has none", "one does not tell"],
+)
+@pytest.mark.parametrize("originals", [40, 20_000])
+def test_tuples_are_those_of_all_rows_only_if_every_copy_has_an_original(
+    originals: int, copied: list[Any], *, is_all: bool
+) -> None:
+    """Of more originals than are kept, most could not be looked up: none is taken for there."""
+    main = group([{"of": str(number), "a": str(number), "b": str(number)} for number in range(originals)])
+    kind = Kind([main], [CopyOf(group(copied), of="of", compared=1, differing=0, orphaned=0)])
+    (found,) = tuples_of(kind, KeyColumns(of={id(main): {}}), [column("a"), column("b")])
+    known = main.census.attributes["of"].sketch
+    assert (is_all and known.complete) == found.is_all
 
 
 @pytest.mark.parametrize("kind", ["integer", "number_in_text"])

@@ -164,7 +164,7 @@ def test_an_entity_shows_all_its_evidence() -> None:
         assert line in customer.splitlines(), line
     for line in (
         "outbox|{day} + {number} | gsi1pk | 40 | 10 | 2 | 1",
-        "shop_id | shop (shop_id) | 12 | 3 | not enforced",
+        "shop_id | shop (shop_id) | 12 | 3 | not enforced: not all are found",
         "gift | in one element",
         "lines is a table of its own, of 80 rows, in the order of position: every element is a map with an article.",
     ):

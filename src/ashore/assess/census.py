@@ -18,8 +18,9 @@ import msgspec
 
 from ashore.assess.batches import Batch
 from ashore.assess.forms import Form
-from ashore.assess.key_tuples import Fields
+from ashore.assess.key_tuples import Field, Fields
 from ashore.assess.sketch import Sketch, hash_of
+from ashore.assess.value_sets import ValueSet
 from ashore.mapping.wire import holds_nul, is_number
 from ashore.model.attribute import TypedValue
 from ashore.model.item import Item
@@ -232,6 +233,7 @@ class Census:
 
     Attribute names beyond `MOST_ATTRIBUTES` are dropped, and `dropped` counts their values: hostile items cannot make
     a census grow without end. `level` counts how deep in other items these are. `tuples` are those that were asked for.
+    `every` has, for fields of which all values are wanted, what takes them.
     """
 
     level: int = 0
@@ -242,6 +244,7 @@ class Census:
     attributes: dict[str, AttributeCensus] = field(default_factory=dict)
     placeholders: dict[str, AttributeCensus] = field(default_factory=dict)
     tuples: dict[Fields, Sketch] = field(default_factory=dict)
+    every: Mapping[Fields, ValueSet] = field(default_factory=dict)
     _lowest: list[tuple[int, Raw]] = field(default_factory=list)
 
     def add(
@@ -269,16 +272,21 @@ class Census:
                 if len(self.attributes) >= MOST_ATTRIBUTES:
                     self.dropped += len(values)
                     continue
-                one = self.attributes[name] = AttributeCensus(level=self.level)
+                one = self.attributes[name] = self._attribute(Field(name, in_key=False))
             one.add(values, has_nul=has_nul)
         for name, texts in keys.items():
-            self.placeholders.setdefault(name, AttributeCensus(level=self.level)).add_texts(texts)
+            if name not in self.placeholders:
+                self.placeholders[name] = self._attribute(Field(name, in_key=True))
+            self.placeholders[name].add_texts(texts)
         if keys:
             self._keep(items, keys)
 
+    def _attribute(self, of: Field) -> AttributeCensus:
+        return AttributeCensus(level=self.level, sketch=Sketch(every=self.every.get((of,))))
+
     def add_tuples(self, fields: Fields, texts: Sequence[str]) -> None:
         """Count tuples of some items, as `joined_texts` gives them."""
-        sketch = self.tuples.setdefault(fields, Sketch())
+        sketch = self.tuples.setdefault(fields, Sketch(every=self.every.get(fields)))
         if texts:
             sketch.add(Batch.of(texts, distinct=sketch.complete))
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from ashore.assess.key_tuples import BETWEEN, Fields
 from ashore.assess.keys import KeyColumns
-from ashore.assess.kinds import Group, Kind
+from ashore.assess.kinds import CopyOf, Group, Kind
+from ashore.assess.proof import why_not_enforced
 from ashore.assess.proposal import Column, ColumnKind, ForeignKey
-from ashore.assess.sketch import Sketch, hash_of
+from ashore.assess.sketch import Sketch
 
 FOUND: Final = 0.8
 """The share of the tuples looked at that must be keys of the other entity before they are taken for references."""
@@ -81,7 +82,7 @@ def tuples_of(kind: Kind, keys: KeyColumns, columns: Sequence[Column]) -> tuple[
                 counted.setdefault(names, sketch)
         for names, sketch in counted.items():
             merged.setdefault(names, []).append(sketch)
-    gains_rows = any(copies.orphaned or not _is_known(copies.group, copies.of) for copies in kind.copies)
+    gains_rows = any(not _has_originals(copies, kind) for copies in kind.copies)
     found = []
     for names, sketches in sorted(merged.items()):
         whole = Sketch()
@@ -92,8 +93,11 @@ def tuples_of(kind: Kind, keys: KeyColumns, columns: Sequence[Column]) -> tuple[
     return tuple(found)
 
 
-def _is_known(group: Group, attribute: str) -> bool:
-    return group.census.attributes[attribute].sketch.complete
+def _has_originals(copies: CopyOf, kind: Kind) -> bool:
+    """Whether each of the copies is proven to have an original: others become rows."""
+    census = copies.group.census
+    ours, theirs = census.attributes[copies.of], kind.census.attributes[copies.of]
+    return ours.present == census.items and ours.sketch.is_within(theirs.sketch)
 
 
 def _names(fields: Fields, group: Group, keys: KeyColumns, by_attribute: dict[str, str]) -> tuple[str, ...] | None:
@@ -143,17 +147,23 @@ def _foreign_key(one: Holder, tuples: Tuples, target: Holder, *, is_later: bool,
     found = hits(tuples.sketch, own.sketch)
     if found is None:
         return None
-    looked_at, there = found
+    counted = tuples.sketch.missing_from(own.sketch) if complete else None
+    looked_at, missing = counted or (found[0], found[0] - found[1])
+    because = why_not_enforced(
+        complete=complete,
+        counted=counted,
+        as_they_stand=True,
+        all_rows=tuples.is_all,
+        one_type=all(_have_one_type(*pair) for pair in pairs),
+    )
     return ForeignKey(
         columns=tuples.names,
         target=target.entity,
         target_columns=own.names,
         looked_at=looked_at,
-        missing=looked_at - there,
-        enforced=complete
-        and tuples.is_all
-        and tuples.sketch.is_within(own.sketch)
-        and all(_have_one_type(*pair) for pair in pairs),
+        missing=missing,
+        enforced=not because,
+        because=because,
     )
 
 
@@ -181,18 +191,15 @@ def _is_chance(one: Sketch, other: Sketch, looked_at: int) -> bool:
     Compared are only tuples that change by that: a value and another one then stand for each other equally often.
     """
     rows = [tuple(text.split(BETWEEN)) for text in sorted(one.values())]
-    held, below = other.values(), other.below
-    for column in range(len(rows[0])):
-        compared = expected = found = 0
-        for text, moved in _moved(rows, column):
-            if other.complete or max(hash_of(text), hash_of(moved)) < below:
-                compared += 1
-                expected += moved in held
-                found += text in held
+    moved = [list(_moved(rows, column)) for column in range(len(rows[0]))]
+    held = other.holds({text for pairs in moved for pair in pairs for text in pair})
+    for pairs in moved:
+        compared = [(held[text], held[moved]) for text, moved in pairs if text in held and moved in held]
+        found, expected = sum(text for text, _ in compared), sum(moved for _, moved in compared)
         if not compared or expected > BY_CHANCE * found:
             return True
-        chance = expected / compared
-        if found / compared - chance < DEVIATIONS * math.sqrt(chance * (1 - chance) / looked_at):
+        chance = expected / len(compared)
+        if found / len(compared) - chance < DEVIATIONS * math.sqrt(chance * (1 - chance) / looked_at):
             return True
     return False
 

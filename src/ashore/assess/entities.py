@@ -106,7 +106,12 @@ def entities_of(kinds: Sequence[Kind], context: Context, strays: Sequence[tuple[
         _entity(
             draft,
             [
-                *foreign_keys(draft.name, draft.values_with_copies(), targets, complete=context.complete),
+                *foreign_keys(
+                    draft.name,
+                    draft.values_with_copies(),
+                    targets,
+                    complete=context.complete and not draft.kind.census_with_copies.dropped,
+                ),
                 *composite_foreign_keys(holder, holders, complete=context.complete),
             ],
             context,
@@ -364,6 +369,10 @@ def _without_cycles(entities: Sequence[Entity]) -> list[Entity]:
     ordered = []
     for entity in entities:
         seen.add(entity.name)
-        keys = tuple(key if key.target in seen else replace(key, enforced=False) for key in entity.foreign_keys)
+        keys = tuple(key if key.target in seen else _not_enforced(key) for key in entity.foreign_keys)
         ordered.append(replace(entity, foreign_keys=keys))
     return ordered
+
+
+def _not_enforced(key: ForeignKey) -> ForeignKey:
+    return replace(key, enforced=False, because=key.because or "the rows that it refers to are loaded later")

@@ -37,8 +37,6 @@ class Field:
 
 Fields = tuple[Field, ...]
 _Rows = set[tuple[str | None, ...]]
-Wanted = tuple[tuple[Fields, ...], ...]
-"""For each shape, in order, the tuples to count of its items."""
 
 
 def joined_texts(
@@ -72,12 +70,20 @@ def _scalar(value: TypedValue) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sampled:
-    """The items of one shape: their tuples' parts, and the fields of the whole key without those that repeat others."""
+class Sampled:
+    """The items of one shape: their tuples' parts, and the fields of the whole key without those that repeat others.
+
+    `twins` are, for some of the columns, attributes that hold the same in every item.
+    """
 
     columns: Mapping[Field, Sequence[str | None]]
     key: Fields
+    twins: Mapping[Field, Sequence[Field]]
     known: dict[Fields, _Rows] = field(default_factory=dict)
+
+    def values(self, column: Field) -> frozenset[str]:
+        """The distinct values of a column."""
+        return frozenset(text for text in self.columns[column] if text is not None)
 
     def tuples(self, fields: Fields) -> _Rows:
         """The distinct tuples of some fields, without those that lack a part."""
@@ -89,15 +95,23 @@ class _Sampled:
         return {row for row in zip(*(self.columns[one] for one in fields), strict=True) if None not in row}
 
 
-def wanted_tuples(shapes: Sequence[Shape], seen: Iterable[Seen], keys: Keys) -> Wanted:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """By the place of a shape, tuples of its items: those to count, and of these the ones to hold every value of."""
+
+    counted: Mapping[int, set[Fields]]
+    held: Mapping[int, set[Fields]]
+
+
+def wanted_tuples(sampled: Mapping[int, Sampled]) -> Wanted:
     """Which tuples of each shape's items to count, by what some of the items hold.
 
     Wanted are tuples of which one at least is a whole key of several values in the sample, for each pair of shapes the
-    few likeliest, `_most` in all; and, where there are any, the tuples of all whole keys of several values.
+    few likeliest, `_most` in all; and, where there are any, the tuples of all whole keys of several values. Every value
+    is to be held of those that are keys at least half as often as the likeliest of their pair, and of these keys.
     """
-    sampled = _sampled(shapes, seen, keys)
     parents = {place: one for place, one in sampled.items() if len(one.key) > 1}
-    found: list[tuple[int, int, Fields]] = []
+    found: list[tuple[int, int, Fields, int, bool]] = []
     if parents:
         holders = _holders(parents)
         whole = {place: one.tuples(one.key) for place, one in parents.items()}
@@ -106,17 +120,21 @@ def wanted_tuples(shapes: Sequence[Shape], seen: Iterable[Seen], keys: Keys) -> 
             for parent, held in whole.items():
                 lists = [options[parent, number] for number in range(len(parents[parent].key))]
                 hits = _hits(child, lists, held, own=child.key if parent == place else ())
-                found += [(-number, place, fields) for number, fields in hits]
-    chosen: dict[int, set[Fields]] = defaultdict(set)
-    for _, place, fields in sorted(found)[:_most]:
-        chosen[place].add(fields)
-    if chosen:
+                found += [(-number, place, fields, parent, 2 * number >= hits[0][0]) for number, fields in hits]
+    wanted = Wanted(defaultdict(set), defaultdict(set))
+    for _, place, fields, parent, is_likely in sorted(found)[:_most]:
+        wanted.counted[place].add(fields)
+        if is_likely:
+            wanted.held[place].add(fields)
+            wanted.held[parent].add(parents[parent].key)
+    if found:
         for place, one in parents.items():
-            chosen[place].add(one.key)
-    return tuple(tuple(sorted(chosen[place])) for place in range(len(shapes)))
+            wanted.counted[place].add(one.key)
+    return wanted
 
 
-def _sampled(shapes: Sequence[Shape], seen: Iterable[Seen], keys: Keys) -> dict[int, _Sampled]:
+def sampled_of(shapes: Sequence[Shape], seen: Iterable[Seen], keys: Keys) -> dict[int, Sampled]:
+    """The items of each shape, by its place."""
     route = router(shapes)
     grouped: dict[int, list[tuple[Seen, tuple[str, ...]]]] = defaultdict(list)
     for one in seen:
@@ -136,22 +154,24 @@ def _fewer(rows: list[tuple[Seen, tuple[str, ...]]]) -> list[tuple[Seen, tuple[s
     return sorted(rows, key=lambda row: (hash_of(row[0].key[0]), row[0].key[0], row[0].key[1] or ""))[:_most_items]
 
 
-def _columns(names: Sequence[str], rows: Sequence[tuple[Seen, tuple[str, ...]]], key: Sequence[str]) -> _Sampled:
+def _columns(names: Sequence[str], rows: Sequence[tuple[Seen, tuple[str, ...]]], key: Sequence[str]) -> Sampled:
     items = [seen.item for seen, _ in rows]
-    columns: dict[Field, Sequence[str | None]] = {}
+    first: dict[tuple[str | None, ...], Field] = {}
+    twins: dict[Field, list[Field]] = defaultdict(list)
     for name, texts in zip(names, zip(*(taken for _, taken in rows), strict=True), strict=True):
-        if texts not in columns.values():
-            columns[Field(name, in_key=True)] = texts
-    whole = tuple(columns)
+        first.setdefault(texts, Field(name, in_key=True))
+    whole = tuple(first.values())
     attributes = Counter(name for item in items for name in item if name not in key)
     for name, _ in sorted(attributes.items(), key=lambda one: (-one[1], one[0]))[:_most_attributes]:
         values = tuple(_texts(items, name))
-        if values not in columns.values() and any(value is not None for value in values):
-            columns[Field(name, in_key=False)] = values
-    return _Sampled(columns, whole)
+        if any(value is not None for value in values):
+            column = Field(name, in_key=False)
+            if first.setdefault(values, column) is not column:
+                twins[first[values]].append(column)
+    return Sampled({column: values for values, column in first.items()}, whole, twins)
 
 
-def _holders(parents: Mapping[int, _Sampled]) -> dict[str, list[tuple[int, int]]]:
+def _holders(parents: Mapping[int, Sampled]) -> dict[str, list[tuple[int, int]]]:
     """Value → the shapes, each with the place in the key, where it is part of a key."""
     holders: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for parent, one in parents.items():
@@ -161,7 +181,7 @@ def _holders(parents: Mapping[int, _Sampled]) -> dict[str, list[tuple[int, int]]
     return holders
 
 
-def _options(child: _Sampled, holders: Mapping[str, list[tuple[int, int]]]) -> dict[tuple[int, int], list[Field]]:
+def _options(child: Sampled, holders: Mapping[str, list[tuple[int, int]]]) -> dict[tuple[int, int], list[Field]]:
     """For each part of each key, the fields of which a value is such a part: those with the greatest share first."""
     shares: dict[tuple[int, int], list[tuple[float, bool, str]]] = defaultdict(list)
     for column, texts in child.columns.items():
@@ -175,7 +195,7 @@ def _options(child: _Sampled, holders: Mapping[str, list[tuple[int, int]]]) -> d
     return options
 
 
-def _hits(child: _Sampled, options: Sequence[Sequence[Field]], held: _Rows, own: Fields) -> list[tuple[int, Fields]]:
+def _hits(child: Sampled, options: Sequence[Sequence[Field]], held: _Rows, own: Fields) -> list[tuple[int, Fields]]:
     """How many tuples of which fields are held, the most first; of as many, those of the key come first."""
     ranked = []
     for fields in product(*options):

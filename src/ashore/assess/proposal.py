@@ -116,7 +116,7 @@ class Index:
 class ForeignKey:
     """Columns whose values are another entity's keys. `enforced` only if every value seen was found.
 
-    `missing` of `looked_at` distinct values were not found.
+    `missing` of `looked_at` distinct values were not found. `because` says why it is not enforced.
     """
 
     columns: tuple[str, ...]
@@ -125,6 +125,7 @@ class ForeignKey:
     looked_at: int
     missing: int
     enforced: bool
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ashore.assess.census import AttributeCensus
 from ashore.assess.naming import LONGEST
+from ashore.assess.proof import why_not_enforced
 from ashore.assess.proposal import Column, Derived, ForeignKey, Index
 from ashore.assess.tokens import tokens_of
 
@@ -37,42 +38,71 @@ class Target:
     is_root: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """How many of the values looked at are keys; `as_they_stand`, or what is behind one label in all of them."""
+
+    looked_at: int
+    found: int
+    as_they_stand: bool = True
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.found / self.looked_at if self.looked_at else 0.0
+
+
+_none: Final = _Hits(0, 0)
+
+
 def foreign_keys(
     entity: str, columns: Sequence[Values], targets: Sequence[Target], *, complete: bool
 ) -> list[ForeignKey]:
-    """References of an entity's columns to the targets: at most one for a column, the best found."""
+    """References of an entity's columns to the targets: at most one for a column, the best found.
+
+    `complete` says that every value of the columns was counted.
+    """
     found = []
     own = next((target for target in targets if target.entity == entity), None)
     for one in columns:
-        ranked = [
-            (hits / looked_at, target.is_root, target.values.column.name == one.column.name, -place)
-            for place, target in enumerate(targets)
-            if _may_refer(one, target, own)
-            for looked_at, hits in [_hits(one, target)]
-            if looked_at
-        ]
-        best = max(ranked, default=None)
-        if best is None or best[0] < FOUND:
-            continue
-        target = targets[-best[-1]]
-        looked_at, hits = _hits(one, target)
-        same_type = one.column.kind == target.values.column.kind
-        found.append(
-            ForeignKey(
-                columns=(one.column.name,),
-                target=target.entity,
-                target_columns=(target.values.column.name,),
-                looked_at=looked_at,
-                missing=looked_at - hits,
-                enforced=complete and same_type and _is_proven(one, target),
-            )
+        ranked = sorted(
+            (
+                ((hits.share, target.is_root, target.values.column.name == one.column.name, -place), hits)
+                for place, target in enumerate(targets)
+                if _may_refer(one, target, own)
+                for hits in [_hits(one, target)]
+                if hits.share >= FOUND
+            ),
+            key=lambda two: two[0],
+            reverse=True,
         )
+        best = [(targets[-rank[-1]], hits) for rank, hits in ranked if rank[0] == ranked[0][0][0]]
+        judged = [_judged(one, target, hits, complete=complete) for target, hits in best[:1]]
+        if judged and not judged[0].enforced:
+            judged += [_judged(one, target, hits, complete=complete) for target, hits in best[1:]]
+        found += sorted(judged, key=lambda key: not key.enforced)[:1]
     return found
 
 
-def _is_proven(one: Values, target: Target) -> bool:
-    """Whether every value there is was looked up, and found as it stands."""
-    return one.census.sketch.is_within(target.values.census.sketch)
+def _judged(one: Values, target: Target, hits: _Hits, *, complete: bool) -> ForeignKey:
+    counted = one.census.sketch.missing_from(target.values.census.sketch) if hits.as_they_stand else None
+    looked_at, missing = counted or (hits.looked_at, hits.looked_at - hits.found)
+    because = why_not_enforced(
+        complete=complete,
+        counted=counted,
+        as_they_stand=hits.as_they_stand,
+        all_rows=True,
+        one_type=one.column.kind == target.values.column.kind,
+    )
+    return ForeignKey(
+        columns=(one.column.name,),
+        target=target.entity,
+        target_columns=(target.values.column.name,),
+        looked_at=looked_at,
+        missing=missing,
+        enforced=not because,
+        because=because,
+    )
 
 
 def _may_refer(one: Values, target: Target, own: Target | None) -> bool:
@@ -82,40 +112,40 @@ def _may_refer(one: Values, target: Target, own: Target | None) -> bool:
     return target.entity != own.entity and target.is_root and not own.is_root
 
 
-def _hits(one: Values, target: Target) -> tuple[int, int]:
+def _hits(one: Values, target: Target) -> _Hits:
     mine, theirs = _comparable.get(one.column.kind), _comparable.get(target.values.column.kind)
     if mine is None or mine == "none" or mine != theirs:
-        return 0, 0
-    looked_at, hits = one.census.sketch.contained_in(target.values.census.sketch)
-    if looked_at and not hits:
-        looked_at, hits = _hits_behind_a_label(one.census, target.values.census)
-    if not looked_at:
-        return 0, 0
+        return _none
+    hits = _Hits(*one.census.sketch.contained_in(target.values.census.sketch))
+    if hits.looked_at and not hits.found:
+        hits = _hits_behind_a_label(one.census, target.values.census)
+    if not hits.looked_at:
+        return _none
     distinct, keys = one.census.sketch.distinct(), target.values.census.sketch.distinct()
     named_alike = one.column.name == target.values.column.name
     is_number = set(one.census.forms) <= {"integer", "digits"}
     if is_number and not named_alike and (distinct < _least_numbers or distinct < 0.2 * keys):
-        return 0, 0
+        return _none
     if not is_number and set(one.census.forms) != {"uuid"} and not named_alike and distinct < 2:
-        return 0, 0
-    return looked_at, hits
+        return _none
+    return hits
 
 
-def _hits_behind_a_label(one: AttributeCensus, keys: AttributeCensus) -> tuple[int, int]:
+def _hits_behind_a_label(one: AttributeCensus, keys: AttributeCensus) -> _Hits:
     """As `Sketch.contained_in`, for texts such as ``DOCTOR#7`` whose end, behind one and the same label, is a key."""
     if not keys.sketch.complete:
-        return 0, 0
+        return _none
     ends = set()
     labels = set()
     for text in one.sketch.values():
         tokens, segments = tokens_of(text)
         if [token.kind for token in tokens[:2]] != ["word", "separator"]:
-            return 0, 0
+            return _none
         labels.add(segments[0] + tokens[1].text)
         ends.add(text[len(segments[0]) + len(tokens[1].text) :])
     if len(labels) != 1:
-        return 0, 0
-    return len(ends), len(ends & keys.sketch.values())
+        return _none
+    return _Hits(len(ends), len(ends & keys.sketch.values()), as_they_stand=False)
 
 
 def indexes(

@@ -5,22 +5,25 @@ from __future__ import annotations
 import gc
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ashore.assess.census import Census
-from ashore.assess.key_tuples import Wanted, joined_texts, wanted_tuples
+from ashore.assess.key_tuples import Fields, joined_texts, sampled_of, wanted_tuples
+from ashore.assess.key_values import wanted_values
 from ashore.assess.kinds import Group
 from ashore.assess.routing import Route, placeholder_names, router
 from ashore.assess.shapes import Seen, Shape, shapes_of
 from ashore.assess.table_key import Keys
+from ashore.assess.value_sets import Spill
 from ashore.mapping.reasons import UnfitError
 from ashore.mapping.wire import read_item
 from ashore.model.chunk import ItemSource, Unit
@@ -68,13 +71,14 @@ class _Sample:
     everything: bool = True
 
 
-def survey(
+def survey(  # noqa: PLR0913 (what may be known of a source, and where to)
     source: ItemSource,
     keys: Keys,
     *,
     sample: int | None,
     workers: int = 1,
     read_units: float = math.inf,
+    folder: Path | None = None,
     emit: Emit = silent,
 ) -> Survey:
     """Read `sample` items, spread evenly, or all where None, and count what they hold.
@@ -87,9 +91,12 @@ def survey(
         sample: How many items to read at most; None for all of them.
         workers: Processes that read, where all items are read.
         read_units: The most read units to take for a sample.
+        folder: An empty one, for what is to be known of all values and is too much for memory. References of the
+            survey's groups are proven with it, so it has to outlive that. Without it, only few values are known.
         emit: Is told of progress.
 
     Raises:
+        CannotKeepValues: The folder did not take more; what is there is of no use.
         AshoreError: As the source does.
     """
     with _without_collector(), _processes(workers if sample is None else 1) as pool:
@@ -97,10 +104,10 @@ def survey(
         seen = _seen(looked.raw, keys)
         look = _Look.at(seen, keys)
         if sample is not None or looked.everything:
-            tally = _Tally.of(look)
-            tally.add(looked.raw)
+            with _tally(look, folder if looked.everything else None) as tally:
+                tally.add(looked.raw)
             return tally.survey(complete=looked.everything, read_units=looked.read_units)
-        tally = _read_all(source, look, pool, emit)
+        tally = _read_all(source, look, pool, emit, folder)
         for _ in range(_more_passes):
             if not tally.strays:
                 break
@@ -109,7 +116,7 @@ def survey(
             if wider.shapes == look.shapes:
                 break
             look = wider
-            tally = _read_all(source, look, pool, emit)
+            tally = _read_all(source, look, pool, emit, folder)
         return tally.survey(complete=True, read_units=looked.read_units)
 
 
@@ -152,16 +159,27 @@ def _seen(raw: Iterable[bytes], keys: Keys) -> list[Seen]:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a first look at some items says of the others: the shapes of keys, and which tuples to count."""
+    """What a first look at some items says of the others: the shapes of keys, and which tuples of each to count.
+
+    `every` are those of which all values are to be held, single fields among them.
+    """
 
     keys: Keys
     shapes: tuple[Shape, ...]
-    wanted: Wanted
+    tuples: tuple[tuple[Fields, ...], ...]
+    every: tuple[tuple[Fields, ...], ...]
 
     @classmethod
     def at(cls, seen: Sequence[Seen], keys: Keys) -> _Look:
         shapes = tuple(shapes_of(seen, keys.types, keys.not_telling))
-        return cls(keys, shapes, wanted_tuples(shapes, seen, keys))
+        sampled = sampled_of(shapes, seen, keys)
+        tuples, single = wanted_tuples(sampled), wanted_values(sampled)
+        every = {place: {*tuples.held.get(place, ()), *((one,) for one in single.get(place, ()))} for place in sampled}
+        return cls(keys, shapes, _in_order(tuples.counted, shapes), _in_order(every, shapes))
+
+
+def _in_order(wanted: Mapping[int, Collection[Fields]], shapes: Sequence[Shape]) -> tuple[tuple[Fields, ...], ...]:
+    return tuple(tuple(sorted(wanted.get(place, ()))) for place in range(len(shapes)))
 
 
 @dataclass
@@ -170,6 +188,7 @@ class _Tally:
 
     look: _Look
     names: tuple[tuple[str, ...], ...]
+    spill: Spill | None = None
     censuses: dict[int, Census] = field(default_factory=dict)
     unequal: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
     strays: list[Raw] = field(default_factory=list)
@@ -181,8 +200,8 @@ class _Tally:
     read_units: float = 0.0
 
     @classmethod
-    def of(cls, look: _Look) -> _Tally:
-        return cls(look, tuple(placeholder_names(shape) for shape in look.shapes))
+    def of(cls, look: _Look, spill: Spill | None = None) -> _Tally:
+        return cls(look, tuple(placeholder_names(shape) for shape in look.shapes), spill)
 
     def add(self, raw: Sequence[Raw], route: Route | None = None) -> None:
         route = route or router(self.look.shapes)
@@ -220,14 +239,21 @@ class _Tally:
         has_nul = any(_nul in one for one in raw)
         for place, (items, sizes, taken) in grouped.items():
             columns = dict(zip(self.names[place], zip(*taken, strict=True), strict=True))
-            census = self.censuses.setdefault(place, Census())
+            census = self._census(place)
             census.add(items, sizes, columns, has_nul=has_nul)
-            for fields in self.look.wanted[place]:
+            for fields in self.look.tuples[place]:
                 census.add_tuples(fields, joined_texts(fields, items, columns, has_nul=has_nul))
             unequal = self.unequal.setdefault(place, set())
             for (one_name, ones), (other_name, others) in combinations(columns.items(), 2):
                 if (one_name, other_name) not in unequal and ones != others:
                     unequal.add((one_name, other_name))
+
+    def _census(self, place: int) -> Census:
+        if place not in self.censuses:
+            spill, wanted = self.spill, self.look.every[place]
+            every = {} if spill is None else {fields: spill.new_set() for fields in wanted}
+            self.censuses[place] = Census(every=every)
+        return self.censuses[place]
 
     def _stray(self, raw: Raw) -> None:
         if len(self.strays) < _most_strays and self.stray_bytes < _most_stray_bytes:
@@ -294,29 +320,39 @@ class _Pool:
 
 @contextmanager
 def _processes(size: int) -> Iterator[_Pool]:
-    """Processes to read with, which begin to start at once, beside the look at the sample; none where one is enough."""
+    """Processes to read with, which begin to start at once, beside the look at the sample; none where one is enough.
+
+    Whatever ends the context, none reads or writes any more after it; after an error, none begins another share.
+    """
     if size == 1:
         yield _Pool(1, None)
         return
     with ProcessPoolExecutor(size, mp_context=get_context("spawn")) as executor:
         for _ in range(size):
             executor.submit(_start)
-        yield _Pool(size, executor)
+        try:
+            yield _Pool(size, executor)
+        except BaseException:
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _start() -> None:
     """Nothing: that this module is imported is what takes time."""
 
 
-def _read_all(source: ItemSource, look: _Look, pool: _Pool, emit: Emit) -> _Tally:
+def _read_all(source: ItemSource, look: _Look, pool: _Pool, emit: Emit, folder: Path | None) -> _Tally:
+    """Read everything; what an earlier reading left in the folder is removed."""
+    for path in folder.iterdir() if folder is not None else ():
+        path.unlink()
     units = source.units()
     total = _Tally.of(look)
     shares = [share for place in range(pool.size * _shares) if (share := units[place :: pool.size * _shares])]
     if pool.executor is None or len(units) == 1:
         for share in shares:
-            _add_share(emit, total, _read_units(source, share, look))
+            _add_share(emit, total, _read_units(source, share, look, folder))
         return total
-    submitted = [pool.executor.submit(_read_units, source, share, look) for share in shares]
+    submitted = [pool.executor.submit(_read_units, source, share, look, folder) for share in shares]
     for finished in as_completed(submitted):
         _add_share(emit, total, finished.result())
     return total
@@ -327,11 +363,24 @@ def _add_share(emit: Emit, total: _Tally, done: _Tally) -> None:
     total.merge(done)
 
 
-def _read_units(source: ItemSource, units: Sequence[Unit], look: _Look) -> _Tally:
-    tally = _Tally.of(look)
+def _read_units(source: ItemSource, units: Sequence[Unit], look: _Look, folder: Path | None) -> _Tally:
     route = router(look.shapes)
-    for unit in units:
-        for chunk in source.read(unit, None):
-            tally.add(chunk.items, route)
-            tally.read_units += chunk.read_units
+    with _tally(look, folder) as tally:
+        for unit in units:
+            for chunk in source.read(unit, None):
+                tally.add(chunk.items, route)
+                tally.read_units += chunk.read_units
     return tally
+
+
+@contextmanager
+def _tally(look: _Look, folder: Path | None) -> Iterator[_Tally]:
+    """One to add to; after that it can go to another process. With a folder, all values that are wanted are in it."""
+    if folder is None:
+        yield _Tally.of(look)
+        return
+    with Spill(folder) as spill:
+        tally = _Tally.of(look, spill)
+        yield tally
+        spill.keep()
+        tally.spill = None

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from ashore.assess.entities import Context
@@ -84,7 +86,11 @@ def assess(  # noqa: PLR0913 (the options of the command)
     show_values: bool = False,
     emit: Emit = silent,
 ) -> Assessed:
-    """Read a source, or a sample of it, and propose entities. Writes nothing anywhere.
+    """Read a source, or a sample of it, and propose entities. Writes nothing that stays.
+
+    Hashes of values that references are proven with may take about 8 bytes for each value in the temporary folder
+    (TMPDIR) meanwhile. They are removed whatever happens, but for a kill that cannot be caught. The survey that is
+    returned knows of them no more: its groups tell how much of a column's values is found in another one from a part.
 
     Args:
         source: What is read.
@@ -114,19 +120,21 @@ def assess(  # noqa: PLR0913 (the options of the command)
         types=tuple(kind for _, kind in key),
         not_telling=in_indexes | {name for name, _ in key},
     )
-    found = survey(source, keys, sample=sample, workers=workers, read_units=read_units, emit=emit)
-    estimate = source.estimate()
-    context = Context(
-        table=table_name,
-        key_types=keys.types,
-        secondary=secondary or {name: (name,) for name in sorted(more)},
-        ttl=ttl,
-        complete=found.complete,
-        show=str if show_values else mask,
-    )
-    proposal = propose(
-        found, keys, context, items=max(estimate.items, found.items_read), size=max(estimate.bytes, found.bytes_read)
-    )
+    with TemporaryDirectory(prefix="ashore-assess-") as made:
+        found = survey(
+            source, keys, sample=sample, workers=workers, read_units=read_units, folder=Path(made), emit=emit
+        )
+        estimate = source.estimate()
+        context = Context(
+            table=table_name,
+            key_types=keys.types,
+            secondary=secondary or {name: (name,) for name in sorted(more)},
+            ttl=ttl,
+            complete=found.complete,
+            show=str if show_values else mask,
+        )
+        items, size = max(estimate.items, found.items_read), max(estimate.bytes, found.bytes_read)
+        proposal = propose(found, keys, context, items=items, size=size)
     return Assessed(proposal=proposal, survey=found)
 
 

@@ -150,7 +150,7 @@ def _references(entity: Entity) -> tuple[Block, ...]:
             words(code(one.target), " (", *codes(one.target_columns), ")"),
             f"{one.looked_at:,}",
             f"{one.missing:,}",
-            "foreign key" if one.enforced else "not enforced",
+            "foreign key" if one.enforced else ": ".join(filter(None, ("not enforced", one.because))),
         )
         for one in entity.foreign_keys
     ]

@@ -158,7 +158,8 @@ def _why(entity: Entity, column: Column) -> str:
             ours = f"({joined(key.columns)}) " if len(key.columns) > 1 else ""
             looked_at = counted(key.looked_at, "value")
             found = f"{key.missing:,} of {looked_at} not found there" if key.missing else f"all {looked_at} found there"
-            said.append(f"{ours}refers to {key.target}, without a foreign key: {found}")
+            why = f" ({key.because})" if key.because and not key.missing else ""
+            said.append(f"{ours}refers to {key.target}, without a foreign key: {found}{why}")
     return "; ".join(filter(None, said))
 
 
