@@ -10,6 +10,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,7 @@ class MemoryTable:
         self.lock = threading.RLock()
         self.table_id = table_id
         self.empties = 0
-        self._empty_left = 0
+        self._empty_left: Counter[str] = Counter()
         self._era = 0
         self._age = 0
         self._failures: list[SourceError] = []
@@ -213,11 +214,11 @@ class MemoryTable:
             found = self._found(arn, shard)
             if after < found.trimmed_to:
                 raise Trimmed(shard)
-            if self.empties and self._empty_left == 0 and self.random.random() < 0.3:
-                self._empty_left = self.random.randint(1, self.empties)
-            elif self._empty_left:
-                self._empty_left -= 1
-                if self._empty_left:
+            if self.empties and self._empty_left[shard] == 0 and self.random.random() < 0.3:
+                self._empty_left[shard] = self.random.randint(1, self.empties)
+            elif self._empty_left[shard]:
+                self._empty_left[shard] -= 1
+                if self._empty_left[shard]:
                     return ChangePage(changes=[], next=iterator)
             ahead = [record for record in found.records if record.sequence > after]
             changes = ahead[: min(limit or 1000, self.random.randint(1, 5))]

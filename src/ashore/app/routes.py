@@ -87,9 +87,8 @@ class Routes:
         """The store that a read goes to.
 
         A read whose result is written back, or decides what is written, feeds a write, and waits while those are held.
-        Other calls only read: a caller
-        that wrote itself is sent to DynamoDB until that has arrived. Inside of a `write` block for the entity every
-        read goes where the block writes.
+        Other calls only read: a caller that wrote itself is sent to DynamoDB until that has arrived. Inside of a
+        `write` block for the entity every read goes where the block writes.
 
         Raises:
             EntityNotRouted: The ledger does not know the entity.
