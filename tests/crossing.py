@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 from tests import sync_world
+from tests.database import HasDatabase
 from tests.streamed_table import MemoryShard, MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
 from ashore.sync.worker import Worker
 
 
-class Crossing:
+class Crossing(HasDatabase):
     """A table, its sync and its database."""
 
     def __init__(self, dsn: str) -> None:
@@ -46,14 +46,6 @@ class Crossing:
 
     def states(self) -> set[tuple[str, str]]:
         return set(self.rows("SELECT entity, state FROM ashore.entity"))
-
-    def do(self, statement: str) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode())
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
 
 
 def account(number: int, *, email: str | None = None, balance: int = 1, old: bool = False) -> dict[str, Any]:

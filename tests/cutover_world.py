@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import psycopg
 from tests import sync_world
+from tests.database import HasDatabase
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, AtOnce, Key, SteppedLoad
 
@@ -117,7 +118,7 @@ def account(number: int, **attributes: Any) -> dict[str, Any]:
     return {"pk": {"S": f"account|{number}"}, "sk": {"S": "account"}, "balance": {"N": "1"}, **attributes}
 
 
-class World:
+class World(HasDatabase):
     """Two entities that are synced, and the commands that move them; the stream is read whenever somebody waits."""
 
     def __init__(self, dsn: str) -> None:
@@ -147,14 +148,6 @@ class World:
     def cut_over(self) -> None:
         switch.guard_up(self.conn, self.one, [])
         cut_over(self.conn, self.one, self.order())
-
-    def do(self, statement: str, *arguments: Any) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode(), arguments)
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
 
     def state(self) -> str:
         [state] = {crossing_states(self.conn, "world")[name].state for name in GROUP}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 import sqlalchemy as sa
+from tests.database import HasDatabase
 
 from ashore.config.settings import load_settings
 from ashore.dynamodb.scan import TableSource
@@ -118,7 +118,7 @@ def key_of(found: Item) -> Key:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Desk(HasDatabase):
     """The table on its server, the database, and the project between them."""
 
     server: LocalAws
@@ -201,14 +201,6 @@ class Desk:
     def items(self) -> dict[Key, Item]:
         pages = self.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
         return {key_of(found): found for one in pages for found in one["Items"]}
-
-    def do(self, statement: str, *arguments: Any) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode(), arguments)
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
 
     def foreign_write(self, key: Key, entity: str) -> None:
         """What the sync leaves in the ledger where somebody else wrote this key."""

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import cutover_world, sync_world
 from tests.cutover_world import MemoryStore, drain, reverse_writer
+from tests.database import HasDatabase
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, SteppedLoad
 
@@ -39,7 +40,7 @@ def note(number: int, owner: int, **attributes: Any) -> dict[str, Any]:
     return item | {"noteRef": {"S": f"note|{number}"}, "ownerId": {"S": str(owner)}}
 
 
-class Written:
+class Written(HasDatabase):
     """A world whose entities are written in PostgreSQL."""
 
     def __init__(self, dsn: str, items: list[dict[str, Any]]) -> None:
@@ -54,14 +55,6 @@ class Written:
         cutover_world.write_in_postgres(dsn, *ENTITIES)
         self.store = MemoryStore(self.table)
         self.writer = reverse_writer(dsn, self.store)
-
-    def do(self, statement: str, *arguments: Any) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            conn.execute(statement.encode(), arguments)
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
 
     def settle(self) -> None:
         """Let the stream be read, as it is all the while."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import psycopg
 import pytest
 from tests import sync_world
+from tests.database import HasDatabase
 from tests.streamed_table import MemoryTable
 from tests.sync_world import ENTITIES, MemoryMarkers, SteppedLoad
 
@@ -23,7 +23,7 @@ from ashore.postgres.connect import Conn, connect
 from ashore.sync.worker import Worker
 
 
-class Marked:
+class Marked(HasDatabase):
     """A table whose sync may write markers."""
 
     def __init__(self, dsn: str, *, shards: int = 2) -> None:
@@ -56,10 +56,6 @@ class Marked:
         worker = self.worker(**limits)
         many_rounds(worker)
         worker.leave()
-
-    def rows(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            return conn.execute(statement.encode()).fetchall()
 
     def claim(self) -> dict[str, Any]:
         [(detail,)] = self.rows("SELECT detail FROM ashore.audit WHERE command = 'syncing'")
