@@ -26,6 +26,15 @@ _MOST_REREAD: Final = 20_000
 """Keys of one table that are read again on a live table; where more differ, the load and the table are apart."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What does not agree, by one snapshot: all of it in a table, and the first of it with its DynamoDB keys."""
+
+    table: TableName
+    listed: Sequence[Mismatch]
+    keys: Mapping[RowKey, ItemKey]
+
+
 @dataclass(slots=True, kw_only=True)
 class EntityVerifier:
     """Compares the tables of one entity with their shadows, and witnesses its samples.
@@ -54,13 +63,13 @@ class EntityVerifier:
         report.expected = count_rows(conn, self.shadow.reader(self.entity).table)
         report.actual = count_rows(conn, self.shadow.target_reader(self.entity).table)
         for number, pair in enumerate(self._pairs()):
-            found = TableName(SCHEMA, f"mismatch_{number}_{self.entity.name}"[:60])
+            table = TableName(SCHEMA, f"mismatch_{number}_{self.entity.name}"[:60])
             with conn.transaction():
                 conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                if not compare(conn, pair, found):
+                if not compare(conn, pair, table):
                     continue
-                keys = self._item_keys(conn, pair, found)
-            self._report_mismatches(conn, report, pair, found, keys)
+                found = self._found(conn, pair, table)
+            self._report_mismatches(conn, report, pair, found)
         self._witness(conn, report)
         return report
 
@@ -87,23 +96,23 @@ class EntityVerifier:
             columns=tuple(column for column in columns if column not in key),
         )
 
-    def _item_keys(self, conn: Conn, pair: Pair, found: TableName) -> dict[RowKey, ItemKey]:
-        """The DynamoDB keys of the mismatches that are to be read again."""
+    def _found(self, conn: Conn, pair: Pair, table: TableName) -> _Found:
         if self.fetch is None:
-            return {}
+            return _Found(table, mismatches(conn, table, self.most), {})
+        listed = mismatches(conn, table, _MOST_REREAD)
         reader = self._reader(pair, self.fetch)
-        parents = sorted({one.parent for one in mismatches(conn, found, _MOST_REREAD)})
-        return {key: of for batch in in_batches(parents, _AT_ONCE) for key, of in reader.item_keys(conn, batch).items()}
+        batches = in_batches(sorted({one.parent for one in listed}), _AT_ONCE)
+        return _Found(
+            table, listed, {key: of for batch in batches for key, of in reader.item_keys(conn, batch).items()}
+        )
 
-    def _report_mismatches(
-        self, conn: Conn, report: EntityReport, pair: Pair, found: TableName, keys: Mapping[RowKey, ItemKey]
-    ) -> None:
+    def _report_mismatches(self, conn: Conn, report: EntityReport, pair: Pair, found: _Found) -> None:
         if self.fetch is None:
-            for kind, number in by_kind(conn, found).items():
+            for kind, number in by_kind(conn, found.table).items():
                 setattr(report, kind, getattr(report, kind) + number)
-            self._name(pair, mismatches(conn, found, self.most))
+            self._name(pair, found.listed)
             return
-        listed = mismatches(conn, found, _MOST_REREAD)
+        listed, keys = found.listed, found.keys
         reader = self._reader(pair, self.fetch)
         verdicts = dict.fromkeys((one.parent for one in listed), "differs") | self._judge(conn, reader, keys)
         report.settled += sum(verdict == "agrees" for verdict in verdicts.values())
@@ -114,7 +123,7 @@ class EntityVerifier:
         remaining = [one for one in listed if verdicts[one.parent] == "differs" and one.parent not in waived]
         for one in remaining:
             setattr(report, one.kind, getattr(report, one.kind) + 1)
-        more = sum(by_kind(conn, found).values()) - len(listed)
+        more = sum(by_kind(conn, found.table).values()) - len(listed)
         report.different += more
         self.is_complete = self.is_complete and not more and keys.keys() == verdicts.keys()
         self._name(pair, remaining)
